@@ -634,6 +634,9 @@ type Message struct {
 	Answer uint64 `protobuf:"varint,2,opt,name=answer,proto3" json:"answer,omitempty"`
 	// W3C traceparent of a sampled trace, else empty.
 	Traceparent string `protobuf:"bytes,3,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	// When it was sent, microseconds since 1970 by the sender's clock; zero when
+	// nobody measures.
+	Sent int64 `protobuf:"varint,4,opt,name=sent,proto3" json:"sent,omitempty"`
 	// Types that are valid to be assigned to Kind:
 	//
 	//	*Message_Presence
@@ -698,6 +701,13 @@ func (x *Message) GetTraceparent() string {
 		return x.Traceparent
 	}
 	return ""
+}
+
+func (x *Message) GetSent() int64 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
 }
 
 func (x *Message) GetKind() isMessage_Kind {
@@ -1636,11 +1646,12 @@ const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x05Batch\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x127\n" +
-	"\bmessages\x18\x03 \x03(\v2\x1b.monarch.cluster.v1.MessageR\bmessages\"\xa4\x04\n" +
+	"\bmessages\x18\x03 \x03(\v2\x1b.monarch.cluster.v1.MessageR\bmessages\"\xb8\x04\n" +
 	"\aMessage\x12\x10\n" +
 	"\x03ask\x18\x01 \x01(\x04R\x03ask\x12\x16\n" +
 	"\x06answer\x18\x02 \x01(\x04R\x06answer\x12 \n" +
-	"\vtraceparent\x18\x03 \x01(\tR\vtraceparent\x12:\n" +
+	"\vtraceparent\x18\x03 \x01(\tR\vtraceparent\x12\x12\n" +
+	"\x04sent\x18\x04 \x01(\x03R\x04sent\x12:\n" +
 	"\bpresence\x18\n" +
 	" \x01(\v2\x1c.monarch.cluster.v1.PresenceH\x00R\bpresence\x12.\n" +
 	"\x04ring\x18\v \x01(\v2\x18.monarch.cluster.v1.RingH\x00R\x04ring\x12D\n" +
