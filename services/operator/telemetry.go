@@ -1,0 +1,63 @@
+package operator
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+)
+
+// telemetry records requests under the names that every service uses for its
+// commands. The verb is the route's pattern, which is from a closed set.
+type telemetry struct {
+	tracer   trace.Tracer
+	requests metric.Int64Counter
+	seconds  metric.Float64Histogram
+}
+
+func newTelemetry(meter metric.Meter, tracer trace.Tracer) *telemetry {
+	if meter == nil {
+		meter = metricnoop.Meter{}
+	}
+	if tracer == nil {
+		tracer = tracenoop.Tracer{}
+	}
+	t := &telemetry{tracer: tracer}
+	// The API returns a working instrument beside any error, and the names
+	// here are constants that a test has seen accepted.
+	t.requests, _ = meter.Int64Counter("monarch_commands",
+		metric.WithDescription("Commands answered, by service, verb and result."))
+	t.seconds, _ = meter.Float64Histogram("monarch_command",
+		metric.WithUnit("s"),
+		metric.WithDescription("Time from reading a command to its answer."))
+	return t
+}
+
+func (t *telemetry) start(ctx context.Context, pattern string) (context.Context, trace.Span) {
+	return t.tracer.Start(ctx, "operator "+pattern, trace.WithSpanKind(trace.SpanKindServer))
+}
+
+func (t *telemetry) done(ctx context.Context, span trace.Span, pattern string, status int, elapsed time.Duration) {
+	result := "ok"
+	switch {
+	case status >= http.StatusInternalServerError:
+		result = "fault"
+		span.SetStatus(codes.Error, http.StatusText(status))
+	case status >= http.StatusBadRequest:
+		result = "refused"
+	}
+	span.SetAttributes(attribute.Int("http.response.status_code", status))
+	labels := metric.WithAttributes(
+		attribute.String("service", "operator"),
+		attribute.String("verb", pattern),
+		attribute.String("result", result),
+	)
+	t.requests.Add(ctx, 1, labels)
+	t.seconds.Record(ctx, elapsed.Seconds(), labels)
+}
