@@ -204,6 +204,14 @@ func (d *Dialect) AppendPhones(l *Line, version uint32, e Email, p Phones) {
 	bpr("MOB").Flag(p.Page)
 }
 
+// AppendPhone renders the one BPR line by which a session learns that e has
+// changed a number; none before MSNP5.
+func (d *Dialect) AppendPhone(l *Line, version uint32, e Email, key string, value Nick) {
+	if d.Has(PhoneNumbers) {
+		l.Verb("BPR").Uint(uint64(version)).Email(e).Word(key).Optional(string(value))
+	}
+}
+
 // AppendGroups renders the LSG lines of SYN, none before MSNP7. To a client
 // that asks by LSG, of whatever version, goes the function AppendGroups.
 func (d *Dialect) AppendGroups(l *Line, trid []byte, version uint32, gs []Group) {
