@@ -75,7 +75,7 @@ func FuzzSplitFields(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		if strings.ContainsAny(line, "\r\n") || line == "" {
-			t.Skip("no line of a file")
+			return // No line of a file.
 		}
 		got, err := splitFields(line)
 		want, wantErr := csv.NewReader(strings.NewReader(line)).Read()

@@ -44,8 +44,8 @@ type console struct {
 
 // commandLine is everything that monarchctl understands.
 type commandLine struct {
-	Server    string `placeholder:"URL" default:"http://127.0.0.1:8080" help:"Where the operator service listens."`
-	TokenFile string `placeholder:"FILE" default:"data/operator.token" help:"File with the operator's token."`
+	Server    string `default:"http://127.0.0.1:8080" help:"Where the operator service listens."`
+	TokenFile string `default:"data/operator.token" help:"File with the operator's token."`
 	Output    string `enum:"table,json" default:"table" help:"How to print: ${enum}."`
 
 	User    userCommands    `cmd:"" help:"Create, import, show and change accounts."`

@@ -2,7 +2,6 @@ package operator
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -21,33 +20,78 @@ const (
 
 // newMember makes the operator's place in the cluster: it sees the nodes and
 // can send to their inboxes. No client is ever sent to it.
-func newMember(timing cluster.Timing, deps Deps, log *slog.Logger) *cluster.Member {
+func (s *Service) newMember(deps Deps) *cluster.Member {
 	return deps.Cluster.Member(cluster.MemberConfig{
 		Node: &clusterv1.Node{
 			Role:    clusterv1.Role_ROLE_OPERATOR,
 			Version: deps.Version,
 		},
-		Timing: timing,
-		Log:    log,
+		Timing: deps.Timing,
+		Log:    s.log,
 		Meter:  deps.Meter,
-		Tracer: deps.Tracer,
-	}, listener{log: log})
+	}, inbox{s})
 }
 
-// listener hears what comes to the operator's own inbox. It holds no session,
-// so nothing there concerns it.
-type listener struct{ log *slog.Logger }
+// inbox hears what comes to the operator. It holds no session, so of all that
+// nodes tell each other only a Settle concerns it.
+type inbox struct{ s *Service }
 
-func (listener) Deliver(context.Context, string, *clusterv1.Message) {}
+func (i inbox) Deliver(_ context.Context, from string, m *clusterv1.Message) {
+	if m.GetSettle() == nil {
+		return
+	}
+	select {
+	case i.s.settles <- settle{from: from, ask: m.GetAsk(), peers: m.GetSettle().GetPeers()}:
+	default: // Without an answer the asker asks again.
+	}
+}
 
 // Undelivered means that the node of a session is gone, and the session with
 // it: what it should have heard has no hearer.
-func (l listener) Undelivered(to string, _ *clusterv1.Message) {
-	l.log.Debug("message reached nobody", "node", to)
+func (i inbox) Undelivered(to string, _ *clusterv1.Message) {
+	i.s.log.Debug("message reached nobody", "node", to)
 }
 
-func (listener) Gone(string)           {}
-func (listener) Resync(string, string) {}
+func (inbox) Gone(string)           {}
+func (inbox) Resync(string, string) {}
+
+// settle is a Settle that waits for its answer.
+type settle struct {
+	from  string
+	ask   uint64
+	peers []string
+}
+
+// answerSettles answers until ctx ends. The operator handles messages as they
+// come, so there is nothing to wait for but the peers that an asker names.
+func (s *Service) answerSettles(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case asked := <-s.settles:
+			s.answerSettle(ctx, asked)
+		}
+	}
+}
+
+func (s *Service) answerSettle(ctx context.Context, asked settle) {
+	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
+	defer cancel()
+	for _, peer := range asked.peers {
+		if s.member.IsSelf(peer) {
+			continue
+		}
+		_, err := s.member.Ask(ctx, peer, &clusterv1.Message{Kind: &clusterv1.Message_Settle{Settle: &clusterv1.Settle{}}})
+		if err != nil {
+			return // Without an answer the asker asks again.
+		}
+	}
+	sent, handled := s.member.Traffic()
+	s.member.Answer(asked.from, asked.ask, &clusterv1.Message{Kind: &clusterv1.Message_Settle{
+		Settle: &clusterv1.Settle{Sent: sent, Handled: handled},
+	}})
+}
 
 // endSession closes the live session of a user whose account an edit has just
 // taken away. That edit is committed, so it goes on when the client of the

@@ -46,8 +46,6 @@ type Config struct {
 	RequestTimeout time.Duration `name:"request-timeout" default:"60s" help:"Time for one request."`
 	// ShutdownTimeout bounds the wait for requests under way when Run ends.
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" default:"10s" help:"Time for requests under way at the end."`
-	// Timing is how often the cluster is written to and read.
-	Timing cluster.Timing `kong:"-"`
 }
 
 func (c Config) withDefaults() Config {
@@ -95,6 +93,8 @@ type Deps struct {
 	Accounts directoryv1.AccountsClient
 	// Cluster is where nodes and sessions are found.
 	Cluster *cluster.Client
+	// Timing is that of all nodes of the cluster.
+	Timing cluster.Timing
 	// Token opens /api/v1. Run refuses to start without one.
 	Token string
 	// Listener takes precedence over Config.Listen. Run closes it.
@@ -120,6 +120,7 @@ type Service struct {
 	hasToken bool
 	mux      *http.ServeMux
 	slots    chan struct{}
+	settles  chan settle
 	observe  *telemetry
 }
 
@@ -140,9 +141,10 @@ func New(cfg Config, deps Deps) *Service {
 		hasToken: deps.Token != "",
 		mux:      http.NewServeMux(),
 		slots:    make(chan struct{}, cfg.MaxRequests),
+		settles:  make(chan settle, 16),
 		observe:  newTelemetry(deps.Meter, deps.Tracer),
 	}
-	s.member = newMember(cfg.Timing, deps, log)
+	s.member = s.newMember(deps)
 	for _, rt := range s.routes() {
 		s.mux.Handle(rt.pattern, s.serve(rt))
 	}
@@ -172,18 +174,30 @@ func (s *Service) Run(ctx context.Context) error {
 	// shutdown still has someone to tell.
 	memberCtx, leave := context.WithCancel(context.WithoutCancel(ctx))
 	defer leave()
-	group, groupCtx := errgroup.WithContext(ctx)
+	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		if err := s.member.Run(memberCtx); err != nil && memberCtx.Err() == nil {
+		if err := s.member.Run(memberCtx); err != nil {
 			return fmt.Errorf("run operator: %w", err)
 		}
 		return nil
 	})
+	group.Go(func() error { return s.answerSettles(memberCtx) })
 	group.Go(func() error {
 		defer leave()
-		return s.serveHTTP(groupCtx, ln)
+		return s.serveHTTP(ctx, ln)
 	})
 	return group.Wait()
+}
+
+// Ready returns nil once the operator has joined the cluster. Accounts are
+// served before.
+func (s *Service) Ready() error {
+	select {
+	case <-s.member.Ready():
+		return nil
+	default:
+		return errors.New("not joined: waiting for Redis")
+	}
 }
 
 // serveHTTP serves on ln until ctx ends and the requests under way are done

@@ -32,10 +32,10 @@ func newTelemetry(meter metric.Meter, tracer trace.Tracer) *telemetry {
 	// The API returns a working instrument beside any error, and the names
 	// here are constants that a test has seen accepted.
 	t.requests, _ = meter.Int64Counter("monarch_commands",
-		metric.WithDescription("Commands answered, by service, verb and result."))
-	t.seconds, _ = meter.Float64Histogram("monarch_command",
-		metric.WithUnit("s"),
-		metric.WithDescription("Time from reading a command to its answer."))
+		metric.WithDescription("Commands handled, by verb and result."))
+	t.seconds, _ = meter.Float64Histogram("monarch_command_seconds",
+		metric.WithDescription("Time from reading a command to its answer."),
+		metric.WithExplicitBucketBoundaries(0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5))
 	return t
 }
 
