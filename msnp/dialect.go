@@ -205,10 +205,16 @@ func (d *Dialect) AppendPhones(l *Line, version uint32, e Email, p Phones) {
 }
 
 // AppendPhone renders the one BPR line by which a session learns that e has
-// changed a number; none before MSNP5.
+// changed a number; none before MSNP5. MOB always has a value, Y or N.
 func (d *Dialect) AppendPhone(l *Line, version uint32, e Email, key string, value Nick) {
-	if d.Has(PhoneNumbers) {
-		l.Verb("BPR").Uint(uint64(version)).Email(e).Word(key).Optional(string(value))
+	if !d.Has(PhoneNumbers) {
+		return
+	}
+	l.Verb("BPR").Uint(uint64(version)).Email(e).Word(key)
+	if key == "MOB" {
+		l.Flag(value == "Y")
+	} else {
+		l.Optional(string(value))
 	}
 }
 
