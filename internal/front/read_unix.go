@@ -1,0 +1,41 @@
+//go:build unix
+
+package front
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// rawConn returns the way around net.Conn.Read, or nil where there is none. Only
+// the types of package net are asked: a connection that wraps one of them and
+// has a Read of its own must not be bypassed.
+func rawConn(nc net.Conn) syscall.RawConn {
+	var raw syscall.RawConn
+	switch nc := nc.(type) {
+	case *net.TCPConn:
+		raw, _ = nc.SyscallConn()
+	case *net.UnixConn:
+		raw, _ = nc.SyscallConn()
+	}
+	return raw
+}
+
+func (s *fdSource) Read(p []byte) (int, error) {
+	for {
+		n, err := syscall.Read(int(s.fd), p)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return 0, errAgain
+		case err != nil:
+			return 0, os.NewSyscallError("read", err)
+		case n == 0 && len(p) > 0:
+			return 0, io.EOF
+		}
+		return n, nil
+	}
+}

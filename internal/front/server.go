@@ -1,0 +1,219 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+)
+
+// A Server keeps the client connections of one role of one node, from any
+// number of listeners. Its methods may be called by any goroutine.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	metrics *metrics
+	door    *door
+
+	readers    sync.Pool // of *reader; all for lines of cfg.ReadLine
+	lingerTime time.Duration
+
+	mu    sync.Mutex
+	conns map[*Conn]struct{}
+}
+
+// NewServer returns a Server without listeners. role is the value of the label
+// by which its metrics are told from those of other roles in the process. It
+// fails if cfg is not valid.
+func NewServer(cfg Config, log *slog.Logger, meter metric.Meter, role string) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("configure %s connections: %w", role, err)
+	}
+	cfg = cfg.withDefaults()
+	s := &Server{
+		cfg:        cfg,
+		log:        log,
+		door:       newDoor(cfg),
+		lingerTime: lingerTime,
+		conns:      make(map[*Conn]struct{}),
+	}
+	m, err := newMetrics(meter, role, s.outboxBytes)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics of %s connections: %w", role, err)
+	}
+	s.metrics = m
+	return s, nil
+}
+
+// Connections returns how many connections are open, those that are being
+// closed included.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// Serve accepts connections of ln and calls handle for each on a goroutine of
+// its own. It blocks until ctx is done, then closes ln and every connection
+// that came by it, with ReasonShutdown, waits for their handlers, and returns
+// nil. If ln breaks it does the same and returns the error.
+//
+// The context of handle has the values of ctx and ends when the connection
+// does. When handle returns, the connection is closed if it is not yet: for
+// the reason of the last error of Next, as ReasonOf tells it, or ReasonClient.
+// A panic of handle is logged, and ends only its own connection.
+//
+// Serve may be called for several listeners at once.
+func (s *Server) Serve(ctx context.Context, ln net.Listener, handle func(ctx context.Context, c *Conn)) error {
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		ln.Close()
+	})
+	var handlers sync.WaitGroup
+	err := s.accept(ctx, ln, func(nc net.Conn) {
+		if c := s.admit(ctx, nc, ln); c != nil {
+			handlers.Go(func() { s.run(c, handle) })
+		}
+	})
+	if stop() {
+		ln.Close()
+	} else {
+		<-closed
+	}
+	for _, c := range s.from(ln) {
+		c.Close(ReasonShutdown)
+	}
+	handlers.Wait()
+	return err
+}
+
+// How long to wait after an Accept that failed for a reason that may pass.
+const (
+	firstBackoff = 5 * time.Millisecond
+	lastBackoff  = time.Second
+)
+
+// accept calls admit for each connection of ln, until ctx is done or ln broken.
+func (s *Server) accept(ctx context.Context, ln net.Listener, admit func(net.Conn)) error {
+	backoff := firstBackoff
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case err == nil:
+			backoff = firstBackoff
+			admit(nc)
+			continue
+		case ctx.Err() != nil:
+			return nil
+		case !temporary(err):
+			return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
+		}
+		s.log.Warn("accept", "listener", ln.Addr().String(), "error", err, "wait", backoff)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(backoff):
+		}
+		backoff = min(2*backoff, lastBackoff)
+	}
+}
+
+// temporary reports whether Accept may succeed later: the process or the
+// machine is short of something, or a client left the queue.
+func temporary(err error) bool {
+	for _, errno := range []syscall.Errno{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR,
+	} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// admit makes a Conn of nc, or closes it at once and returns nil where a limit
+// is reached. Left in the queue of the kernel it would be neither served nor
+// refused, and keep others from both.
+func (s *Server) admit(ctx context.Context, nc net.Conn, ln net.Listener) *Conn {
+	remote := addrPort(nc.RemoteAddr()).Addr()
+	s.mu.Lock()
+	var refused refusal
+	if len(s.conns) >= s.cfg.MaxConnections {
+		refused = refusedFull
+	} else {
+		refused = s.door.enter(remote, time.Now())
+	}
+	var c *Conn
+	if refused == "" {
+		c = newConn(ctx, s, nc, ln)
+		s.conns[c] = struct{}{}
+	}
+	s.mu.Unlock()
+	if c == nil {
+		nc.Close()
+		s.metrics.refused(refused)
+		s.log.Debug("connection refused", "remote", nc.RemoteAddr().String(), "limit", string(refused))
+		return nil
+	}
+	s.metrics.opened()
+	return c
+}
+
+// run is the life of c, on the goroutine that owns it.
+func (s *Server) run(c *Conn, handle func(ctx context.Context, c *Conn)) {
+	defer s.forget(c)
+	defer c.finish()
+	defer func() {
+		if r := recover(); r != nil {
+			s.log.Error("panic while serving a connection",
+				"remote", c.nc.RemoteAddr().String(), "panic", r, "stack", string(debug.Stack()))
+			c.Close(ReasonInternal)
+		}
+	}()
+	handle(c.ctx, c)
+}
+
+// forget takes c, which is closed, out of the books.
+func (s *Server) forget(c *Conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.door.leave(c.RemoteAddr().Addr())
+	s.mu.Unlock()
+	s.metrics.closed(c.Reason())
+}
+
+// from returns the connections of ln, or all where it is nil.
+func (s *Server) from(ln net.Listener) []*Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []*Conn
+	for c := range s.conns {
+		if ln == nil || c.ln == ln {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// outboxBytes counts what waits to be sent. It is asked when metrics are
+// collected; a running total would be one more thing that all processors share
+// in each Send.
+func (s *Server) outboxBytes() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var sum int64
+	for c := range s.conns {
+		c.outbox.mu.Lock()
+		sum += int64(c.outbox.unsent)
+		c.outbox.mu.Unlock()
+	}
+	return sum
+}
