@@ -30,9 +30,9 @@ type Nick string
 // ParseNick reads a name from outside. Raw bytes that cannot stand in a
 // server's line are encoded, nothing else is altered: aMSN sends raw UTF-8,
 // Gaim encodes every punctuation mark, and both get back what they meant.
-// More than max encoded bytes are ErrNickTooLong, bytes that are not UTF-8
+// More than limit encoded bytes are ErrNickTooLong, bytes that are not UTF-8
 // when decoded ErrNickNotUTF8.
-func ParseNick(b []byte, max int) (Nick, error) {
+func ParseNick(b []byte, limit int) (Nick, error) {
 	n, plain := len(b), true
 	for _, c := range b {
 		if unclean(c) {
@@ -42,7 +42,7 @@ func ParseNick(b []byte, max int) (Nick, error) {
 			plain = false
 		}
 	}
-	if n > max {
+	if n > limit {
 		return "", ErrNickTooLong
 	}
 	if plain {

@@ -96,14 +96,14 @@ func (p *Params) Status() Status {
 	return s
 }
 
-// Nick reads a name of at most max encoded bytes. A missing or longer one is
+// Nick reads a name of at most limit encoded bytes. A missing or longer one is
 // ErrMalformed, one that is not UTF-8 is bad.
-func (p *Params) Nick(max int, bad Code) Nick {
+func (p *Params) Nick(limit int, bad Code) Nick {
 	w := p.Word()
 	if p.err != nil {
 		return ""
 	}
-	n, err := ParseNick(w, max)
+	n, err := ParseNick(w, limit)
 	switch err {
 	case nil:
 	case ErrNickTooLong:

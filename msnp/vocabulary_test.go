@@ -69,7 +69,7 @@ func TestParseEmail(t *testing.T) {
 func TestParseNick(t *testing.T) {
 	for _, test := range []struct {
 		in   string
-		max  int
+		most int
 		want msnp.Nick
 		err  error
 	}{
@@ -95,9 +95,9 @@ func TestParseNick(t *testing.T) {
 		{strings.Repeat("é", 2000), 387, "", msnp.ErrNickTooLong},
 		{strings.Repeat("é", 2000), 12000, msnp.Nick(strings.Repeat("%C3%A9", 2000)), nil},
 	} {
-		n, err := msnp.ParseNick([]byte(test.in), test.max)
+		n, err := msnp.ParseNick([]byte(test.in), test.most)
 		if n != test.want || !errors.Is(err, test.err) {
-			t.Errorf("ParseNick(%.40q, %d): want %.40q, %v, got %.40q, %v", test.in, test.max, test.want, test.err, n, err)
+			t.Errorf("ParseNick(%.40q, %d): want %.40q, %v, got %.40q, %v", test.in, test.most, test.want, test.err, n, err)
 		}
 	}
 }
