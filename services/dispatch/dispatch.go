@@ -1,0 +1,140 @@
+// Package dispatch is the first server that a client meets: it answers the
+// opening of a login and sends the client on to a notification node that has
+// room. It knows no users; whether an account exists is the notification
+// node's business.
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/monarch-msn/monarch/internal/cluster"
+	"github.com/monarch-msn/monarch/internal/front"
+	"github.com/monarch-msn/monarch/msnp"
+)
+
+// Config tunes a dispatch server. The struct tags are flags with their
+// defaults, read by the command.
+type Config struct {
+	front.Config `embed:""`
+
+	Dialects        []string      `help:"Dialects served; empty serves MSNP2 to MSNP7. Keep it as on the notification nodes." placeholder:"MSNP7,..."`
+	VERReplyList    bool          `name:"ver-reply-list" help:"Answer VER with all common dialects, as Gaim 0.60 and aMSN need it."`
+	LoginTimeout    time.Duration `help:"Time from connect to referral." default:"60s"`
+	ReferralTimeout time.Duration `help:"Time for a client to hang up after it was referred." default:"10s"`
+
+	DownloadURL string `name:"download-url" help:"Where CVR says a client can be had." default:"http://messenger.example.com/download"`
+	InfoURL     string `name:"info-url" help:"Where CVR says more can be read." default:"http://messenger.example.com/"`
+}
+
+// Validate returns all faults of the configuration, joined.
+func (c Config) Validate() error {
+	faults := []error{c.Config.Validate()}
+	for _, name := range c.Dialects {
+		if _, ok := msnp.DialectByName(name); !ok {
+			faults = append(faults, fmt.Errorf("dialect %q is unknown: MSNP2 to MSNP7 are served", name))
+		}
+	}
+	if c.LoginTimeout <= 0 {
+		faults = append(faults, fmt.Errorf("login-timeout must be above 0, not %s", c.LoginTimeout))
+	}
+	if c.ReferralTimeout <= 0 {
+		faults = append(faults, fmt.Errorf("referral-timeout must be above 0, not %s", c.ReferralTimeout))
+	}
+	return errors.Join(faults...)
+}
+
+// Deps are what a dispatch server works with. None may be nil.
+type Deps struct {
+	Cluster *cluster.Client
+	Timing  cluster.Timing
+	Log     *slog.Logger
+	Meter   metric.Meter
+}
+
+// Service is one dispatch server.
+type Service struct {
+	cfg       Config
+	dialects  []*msnp.Dialect
+	log       *slog.Logger
+	front     *front.Server
+	listeners []front.Listener
+	view      *cluster.View
+	metrics   *metrics
+	drains    atomic.Bool
+}
+
+// New prepares a server for the listeners; Run does the rest.
+func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Service{
+		cfg:       cfg,
+		log:       deps.Log,
+		listeners: listeners,
+		view:      deps.Cluster.Watch(deps.Timing, deps.Log),
+	}
+	for _, name := range cfg.Dialects {
+		d, _ := msnp.DialectByName(name)
+		s.dialects = append(s.dialects, d)
+	}
+	var err error
+	if s.metrics, err = newMetrics(deps.Meter); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	s.front, err = front.NewServer(cfg.Config, deps.Log, deps.Meter, "dispatch")
+	return s, err
+}
+
+// Run serves until ctx ends. It returns when no goroutine of the server is
+// left, with an error only where serving failed.
+func (s *Service) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.view.Run(ctx) })
+	for i := range s.listeners {
+		l := &s.listeners[i]
+		group.Go(func() error {
+			return s.front.Serve(ctx, l, func(ctx context.Context, conn *front.Conn) {
+				(&session{
+					svc:      s,
+					conn:     conn,
+					listener: l,
+					log:      s.log.With("remote", conn.RemoteAddr()),
+					phase:    msnp.Connected,
+				}).serve(ctx)
+			})
+		})
+	}
+	return group.Wait()
+}
+
+// Ready returns nil while the server knows the nodes of the cluster.
+func (s *Service) Ready() error {
+	select {
+	case <-s.view.Ready():
+	default:
+		return errors.New("no view of the cluster: waiting for Redis")
+	}
+	if s.drains.Load() {
+		return errors.New("draining")
+	}
+	return nil
+}
+
+// View returns the server's view of the cluster.
+func (s *Service) View() *cluster.View { return s.view }
+
+// Drain makes the server not ready. Its connections are short: those under
+// way finish, and new ones are served until Run's context ends.
+func (s *Service) Drain(context.Context) error {
+	s.drains.Store(true)
+	return nil
+}

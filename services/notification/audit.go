@@ -1,0 +1,190 @@
+package notification
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/monarch-msn/monarch/internal/cluster"
+	"github.com/monarch-msn/monarch/internal/front"
+	"github.com/monarch-msn/monarch/msnp"
+	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
+)
+
+// Pub/sub may lose messages; what clients see may not stay wrong. An audit
+// compares one session with the truth: is the record still ours, are the lists
+// the directory's, do the contacts say of themselves what the client was told.
+// Each session has one every AuditInterval, and all have one, spread over
+// ResyncTime, when something is known to be lost.
+
+// auditor says which sessions are due.
+type auditor struct {
+	svc *Service
+
+	mu  sync.Mutex
+	due map[*session]time.Time
+}
+
+// auditTick is how often the auditor looks for sessions that are due, and
+// auditBatch how many of them share one call to the directory.
+const (
+	auditTick    = 200 * time.Millisecond
+	auditBatch   = 500
+	auditWorkers = 32
+)
+
+func newAuditor(svc *Service) *auditor {
+	return &auditor{svc: svc, due: make(map[*session]time.Time)}
+}
+
+// again has the session audited at t, or earlier.
+func (a *auditor) again(s *session, t time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if due, ok := a.due[s]; !ok || t.Before(due) {
+		a.due[s] = t
+	}
+}
+
+// first puts a new session on the list.
+func (a *auditor) first(s *session) {
+	a.again(s, time.Now().Add(time.Duration(rand.Int64N(int64(a.svc.cfg.AuditInterval)))))
+}
+
+// forget takes a session that has ended off the list.
+func (a *auditor) forget(s *session) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.due, s)
+}
+
+// all has every session audited, spread over the resync time.
+func (a *auditor) all() {
+	now := time.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for s, due := range a.due {
+		t := now.Add(time.Duration(rand.Int64N(int64(a.svc.cfg.ResyncTime))))
+		if t.Before(due) {
+			a.due[s] = t
+		}
+	}
+}
+
+// take returns up to auditBatch sessions that are due, and puts each back for
+// its next audit.
+func (a *auditor) take(now time.Time) []*session {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var sessions []*session
+	for s, due := range a.due {
+		if due.After(now) {
+			continue
+		}
+		a.due[s] = now.Add(a.svc.cfg.AuditInterval)
+		if sessions = append(sessions, s); len(sessions) == auditBatch {
+			break
+		}
+	}
+	return sessions
+}
+
+// run audits until ctx ends.
+func (a *auditor) run(ctx context.Context) error {
+	tick := time.NewTicker(auditTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for sessions := a.take(time.Now()); len(sessions) > 0; sessions = a.take(time.Now()) {
+			a.audit(ctx, sessions)
+		}
+	}
+}
+
+// audit compares the list versions of many sessions in one call, and then each
+// session with the rest of the truth.
+func (a *auditor) audit(ctx context.Context, sessions []*session) {
+	emails := make([]string, len(sessions))
+	for i, s := range sessions {
+		emails[i] = s.email.String()
+	}
+	call, cancel := context.WithTimeout(ctx, a.svc.cfg.CallTimeout)
+	defer cancel()
+	answer, err := a.svc.directory.Versions(call, &directoryv1.VersionsRequest{Emails: emails})
+	if err != nil {
+		// Versions that cannot be read say nothing; presence can be compared
+		// all the same.
+		a.svc.log.Warn("read list versions", "error", err)
+		answer = nil
+	}
+	var group errgroup.Group
+	group.SetLimit(auditWorkers)
+	for _, s := range sessions {
+		group.Go(func() error {
+			s.audit(ctx, answer)
+			return nil
+		})
+	}
+	group.Wait()
+}
+
+// audit compares the session with the truth; versions is nil when the directory
+// could not be asked.
+func (s *session) audit(ctx context.Context, versions *directoryv1.VersionsResponse) {
+	s.takeTurn()
+	defer s.poke()
+	defer s.giveTurn()
+	if !s.loggedIn() {
+		return
+	}
+	if s.roll != nil && !s.roll.repair {
+		// A command is waiting for answers; its roll call must not be mixed up
+		// with ours.
+		s.svc.auditor.again(s, time.Now().Add(time.Second))
+		return
+	}
+	if !s.reclaim(ctx) {
+		return
+	}
+	if versions != nil && (s.stale || versions.GetVersions()[s.email.String()] != s.lists.version) {
+		s.refresh(ctx)
+	}
+	if s.phase == msnp.Present {
+		roll := newRollCall(nil)
+		roll.repair = true
+		s.announce(ctx, roll)
+	}
+}
+
+// reclaim makes sure that the record is ours. It returns false where that is
+// not so, or unknown.
+func (s *session) reclaim(ctx context.Context) bool {
+	call, cancel := s.call(ctx)
+	defer cancel()
+	changed, displaced, err := s.svc.member.Reclaim(call, s.record)
+	switch {
+	case errors.Is(err, cluster.ErrDisplaced):
+		s.flush()
+		s.conn.Close(front.ReasonDisplaced)
+		return false
+	case err != nil:
+		s.log.Warn("reclaim session", "error", err)
+		s.svc.auditor.again(s, time.Now().Add(s.svc.lease()))
+		return false
+	}
+	if changed {
+		s.log.Info("session claimed anew", "epoch", s.record.GetEpoch(), "node", s.record.GetNode())
+	}
+	for _, d := range displaced {
+		s.svc.hub.displace(ctx, d)
+	}
+	return true
+}

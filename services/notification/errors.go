@@ -1,0 +1,46 @@
+package notification
+
+import (
+	"github.com/monarch-msn/monarch/internal/rpc"
+	"github.com/monarch-msn/monarch/msnp"
+	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
+)
+
+// refusals is the one table from the directory's reasons to the protocol's
+// codes. A reason that is not in it is a fault.
+var refusals = map[directoryv1.Reason]msnp.Code{
+	directoryv1.Reason_REASON_AUTHENTICATION:  msnp.CodeAuthentication,
+	directoryv1.Reason_REASON_DISABLED:        msnp.CodeAuthentication,
+	directoryv1.Reason_REASON_NO_SUCH_USER:    msnp.CodeInvalidUser,
+	directoryv1.Reason_REASON_LIST_FULL:       msnp.CodeListFull,
+	directoryv1.Reason_REASON_ALREADY_THERE:   msnp.CodeAlreadyThere,
+	directoryv1.Reason_REASON_NOT_ON_LIST:     msnp.CodeNotOnList,
+	directoryv1.Reason_REASON_OPPOSITE_LIST:   msnp.CodeOppositeList,
+	directoryv1.Reason_REASON_NO_SUCH_GROUP:   msnp.CodeNoSuchGroup,
+	directoryv1.Reason_REASON_NOT_IN_GROUP:    msnp.CodeNotInGroup,
+	directoryv1.Reason_REASON_TOO_MANY_GROUPS: msnp.CodeTooManyGroups,
+	directoryv1.Reason_REASON_GROUP_ZERO:      msnp.CodeGroupZero,
+	directoryv1.Reason_REASON_ALREADY_IN_MODE: msnp.CodeAlreadyInMode,
+	directoryv1.Reason_REASON_UNVERIFIED:      msnp.CodeInvalidNick,
+}
+
+// loginCode is the answer to a login that the directory did not accept. One
+// that cannot be asked is a busy server, and the client may try again.
+func (s *session) loginCode(err error) msnp.Code {
+	if code, ok := refusals[rpc.Reason(err)]; ok {
+		return code
+	}
+	s.log.Warn("check login", "error", err)
+	return msnp.CodeBusy
+}
+
+// refusedEdit turns the error of an edit into what the handler returns. Where
+// the directory gave no reason the outcome is unknown, so the lists are read
+// again before anything is decided by them.
+func (s *session) refusedEdit(err error) error {
+	if code, ok := refusals[rpc.Reason(err)]; ok {
+		return code
+	}
+	s.stale = true
+	return err
+}

@@ -1,0 +1,289 @@
+package notification
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/monarch-msn/monarch/internal/front"
+	"github.com/monarch-msn/monarch/msnp"
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+)
+
+// hub knows the sessions of this node by user. It brings them what comes out of
+// the node's inbox, and their own messages on the way.
+type hub struct {
+	svc *Service
+
+	mu sync.RWMutex
+	// sessions has the newest session of each user; older ones that are about
+	// to end hang behind it by next.
+	sessions map[msnp.Email]*session
+	count    int
+}
+
+func newHub(svc *Service) *hub {
+	return &hub{svc: svc, sessions: make(map[msnp.Email]*session)}
+}
+
+// add makes the session known, before its record names this node.
+func (h *hub) add(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.next = h.sessions[s.email]
+	h.sessions[s.email] = s
+	h.count++
+}
+
+// remove forgets the session; one that was never added is no harm.
+func (h *hub) remove(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	head := h.sessions[s.email]
+	at := &head
+	for *at != nil && *at != s {
+		at = &(*at).next
+	}
+	if *at == nil {
+		return
+	}
+	*at = s.next
+	s.next = nil
+	h.count--
+	if head == nil {
+		delete(h.sessions, s.email)
+	} else {
+		h.sessions[s.email] = head
+	}
+}
+
+// len returns how many sessions are known.
+func (h *hub) len() int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.count
+}
+
+// of returns the sessions of one user: mostly none or one.
+func (h *hub) of(e msnp.Email) []*session {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	head := h.sessions[e]
+	if head == nil {
+		return nil
+	}
+	found := make([]*session, 0, 1)
+	for s := head; s != nil; s = s.next {
+		found = append(found, s)
+	}
+	return found
+}
+
+// all returns every session.
+func (h *hub) all() []*session {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	found := make([]*session, 0, h.count)
+	for _, head := range h.sessions {
+		for s := head; s != nil; s = s.next {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+var propagator propagation.TraceContext
+
+// send brings a message to a node; what is for this node does not leave it.
+// The trace of a sampled command rides along.
+func (h *hub) send(ctx context.Context, node string, m *clusterv1.Message) {
+	if trace.SpanContextFromContext(ctx).IsSampled() {
+		carrier := propagation.MapCarrier{}
+		propagator.Inject(ctx, carrier)
+		m.Traceparent = carrier["traceparent"]
+	}
+	m.Sent = time.Now().UnixMicro()
+	if h.svc.member.IsSelf(node) {
+		h.Deliver(ctx, node, m)
+		return
+	}
+	h.svc.member.Send(node, m)
+}
+
+// Deliver hands a message to the sessions that it is for. It implements
+// cluster.Handler.
+func (h *hub) Deliver(ctx context.Context, from string, m *clusterv1.Message) {
+	if m.GetTraceparent() != "" {
+		ctx = propagator.Extract(ctx, propagation.MapCarrier{"traceparent": m.GetTraceparent()})
+		var span trace.Span
+		ctx, span = h.svc.tracer.Start(ctx, "deliver", trace.WithSpanKind(trace.SpanKindConsumer))
+		defer span.End()
+	}
+	switch kind := m.GetKind().(type) {
+	case *clusterv1.Message_Presence:
+		h.deliverPresence(ctx, kind.Presence)
+		if m.GetSent() != 0 {
+			h.svc.metrics.delivery.Record(ctx, time.Since(time.UnixMicro(m.GetSent())).Seconds())
+		}
+	case *clusterv1.Message_ListChanged:
+		for _, s := range h.of(msnp.MakeEmail(kind.ListChanged.GetEmail())) {
+			s.post(listChangedEvent{kind.ListChanged})
+		}
+	case *clusterv1.Message_Close:
+		for _, s := range h.of(msnp.MakeEmail(kind.Close.GetEmail())) {
+			s.post(closeEvent{kind.Close})
+		}
+	case *clusterv1.Message_Settle:
+		h.svc.background(func(ctx context.Context) { h.settle(ctx, from, m) })
+	}
+}
+
+func (h *hub) deliverPresence(ctx context.Context, p *clusterv1.Presence) {
+	for _, email := range p.GetVisibleTo() {
+		for _, s := range h.of(msnp.MakeEmail(email)) {
+			s.post(presenceEvent{msg: p, told: true, visible: true})
+		}
+	}
+	for _, email := range p.GetHiddenFrom() {
+		for _, s := range h.of(msnp.MakeEmail(email)) {
+			s.post(presenceEvent{msg: p, told: true})
+		}
+	}
+	for _, probe := range p.GetProbes() {
+		sessions := h.of(msnp.MakeEmail(probe.GetEmail()))
+		for _, s := range sessions {
+			s.post(presenceEvent{msg: p, probed: true})
+		}
+		if len(sessions) == 0 {
+			h.notHere(ctx, p, probe)
+		}
+	}
+}
+
+// notHere answers the probe of a session that this node does not have: a
+// session is in the hub before its record names the node, so what the prober
+// found is over, and its record may go.
+func (h *hub) notHere(ctx context.Context, p *clusterv1.Presence, probe *clusterv1.Probe) {
+	h.send(ctx, p.GetNode(), &clusterv1.Message{Kind: &clusterv1.Message_Presence{Presence: &clusterv1.Presence{
+		Email:      probe.GetEmail(),
+		Node:       h.svc.member.ID(),
+		Epoch:      probe.GetEpoch(),
+		Over:       true,
+		Reply:      true,
+		HiddenFrom: []string{p.GetEmail()},
+	}}})
+	h.svc.background(func(ctx context.Context) { h.svc.forget(ctx, probe) })
+}
+
+// Undelivered tells the sender's session that nobody will answer its probes. It
+// implements cluster.Handler.
+func (h *hub) Undelivered(_ string, m *clusterv1.Message) {
+	p := m.GetPresence()
+	if len(p.GetProbes()) == 0 {
+		return
+	}
+	for _, s := range h.of(msnp.MakeEmail(p.GetEmail())) {
+		s.post(unreachableEvent{p.GetProbes()})
+	}
+}
+
+// Gone buries the dead of a node for every client of this one. It implements
+// cluster.Handler.
+func (h *hub) Gone(node string) {
+	h.svc.background(func(context.Context) {
+		for _, s := range h.all() {
+			s.post(goneEvent{node})
+		}
+	})
+}
+
+// Resync has every session compared with the truth. It implements
+// cluster.Handler.
+func (h *hub) Resync(reason, peer string) {
+	h.svc.log.Info("resync", "reason", reason, "peer", peer)
+	h.svc.auditor.all()
+}
+
+// displace closes the session that a newer one took over from.
+func (h *hub) displace(ctx context.Context, displaced *clusterv1.Session) {
+	h.send(ctx, displaced.GetNode(), &clusterv1.Message{Kind: &clusterv1.Message_Close{Close: &clusterv1.Close{
+		Email: displaced.GetEmail(),
+		Epoch: displaced.GetEpoch(),
+		Cause: clusterv1.Close_CAUSE_DISPLACED,
+	}}})
+}
+
+// closeEvent ends sessions up to an epoch.
+type closeEvent struct{ msg *clusterv1.Close }
+
+func (closeEvent) mayBlock(*session) bool { return false }
+
+func (e closeEvent) handle(_ context.Context, s *session) {
+	if s.record == nil || e.msg.GetEpoch() != 0 && s.record.GetEpoch() > e.msg.GetEpoch() {
+		return
+	}
+	s.flush()
+	if e.msg.GetCause() == clusterv1.Close_CAUSE_DISPLACED {
+		s.conn.Close(front.ReasonDisplaced)
+	} else {
+		s.conn.Close(front.ReasonOperator)
+	}
+}
+
+// settle answers once everything that reached this node before has been
+// handled: a marker goes through every actor, then through the inbox of every
+// peer that the asker names.
+func (h *hub) settle(ctx context.Context, from string, m *clusterv1.Message) {
+	ctx, cancel := context.WithTimeout(ctx, h.svc.cfg.CallTimeout)
+	defer cancel()
+	if !h.awaitLeaving(ctx) {
+		return // no answer: the asker asks again
+	}
+	var passed sync.WaitGroup
+	for _, s := range h.all() {
+		passed.Add(1)
+		s.post(markerEvent{&passed})
+	}
+	passed.Wait()
+	for _, peer := range m.GetSettle().GetPeers() {
+		if h.svc.member.IsSelf(peer) {
+			continue
+		}
+		_, err := h.svc.member.Ask(ctx, peer, &clusterv1.Message{Kind: &clusterv1.Message_Settle{Settle: &clusterv1.Settle{}}})
+		if err != nil {
+			return
+		}
+	}
+	sent, handled := h.svc.member.Traffic()
+	h.svc.member.Answer(from, m.GetAsk(), &clusterv1.Message{Kind: &clusterv1.Message_Settle{
+		Settle: &clusterv1.Settle{Sent: sent, Handled: handled},
+	}})
+}
+
+// awaitLeaving waits for the sessions whose connection has ended to say so to
+// their watchers. It returns false when ctx ends first.
+func (h *hub) awaitLeaving(ctx context.Context) bool {
+	for _, s := range h.all() {
+		for s.conn.Reason() != "" && h.has(s) {
+			select {
+			case <-ctx.Done():
+				return false
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}
+	return true
+}
+
+func (h *hub) has(s *session) bool { return slices.Contains(h.of(s.email), s) }
+
+// markerEvent has come through an actor when everything before it has.
+type markerEvent struct{ passed *sync.WaitGroup }
+
+func (markerEvent) mayBlock(*session) bool { return false }
+
+func (e markerEvent) handle(context.Context, *session) { e.passed.Done() }

@@ -1,0 +1,293 @@
+// Package notification is the server at which a client has its session: it
+// logs in, keeps its lists and groups, publishes its status and learns that of
+// its contacts.
+//
+// A node holds no truth. Users and lists are the directory's; who is online
+// where is in Redis; what a session keeps of both is a cache. A session is an
+// actor (see actor.go) that owns all of its state, and presence.go tells how
+// sessions on any number of nodes keep each other's clients up to date.
+package notification
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/monarch-msn/monarch/internal/cluster"
+	"github.com/monarch-msn/monarch/internal/front"
+	"github.com/monarch-msn/monarch/msnp"
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
+)
+
+// Config tunes a notification node. The struct tags are flags with their
+// defaults, read by the command.
+type Config struct {
+	front.Config `embed:""`
+
+	Dialects     []string      `help:"Dialects served; empty serves MSNP2 to MSNP7." placeholder:"MSNP7,..."`
+	VERReplyList bool          `name:"ver-reply-list" help:"Answer VER with all common dialects, as Gaim 0.60 and aMSN need it."`
+	LoginTimeout time.Duration `help:"Time from connect to login." default:"60s"`
+	CallTimeout  time.Duration `help:"Longest wait for the directory or Redis in one command." default:"5s"`
+	// Capacity is compared with sessions, MaxConnections with connections.
+	Capacity int `help:"Most sessions; beyond them logins are referred to other nodes." default:"20000"`
+
+	RollCallTime    time.Duration `help:"Longest wait of the first CHG, or an ADD, for the presence of contacts." default:"1s"`
+	AuditInterval   time.Duration `help:"Each session is compared with the truth this often." default:"5m"`
+	ResyncTime      time.Duration `help:"All sessions are compared within this time after messages were lost." default:"5s"`
+	EventQueue      int           `help:"Most events that may wait for one session." default:"4096"`
+	ReferralTimeout time.Duration `help:"Time for a client to hang up after it was referred." default:"10s"`
+
+	SeedLiteralREG  bool `name:"seed-literal-reg" help:"Answer REG without the group id."`
+	RMGKeepContacts bool `name:"rmg-keep-contacts" help:"RMG moves contacts of no other group to group 0 instead of dropping them."`
+
+	DownloadURL string `name:"download-url" help:"Where CVR says a client can be had." default:"http://messenger.example.com/download"`
+	InfoURL     string `name:"info-url" help:"Where CVR says more can be read." default:"http://messenger.example.com/"`
+	PageURL     string `name:"page-url" help:"The page that URL names, whatever the service." default:"http://messenger.example.com/"`
+	LoginURL    string `name:"login-url" help:"The form to which clients post their login for a page." default:"http://messenger.example.com/login"`
+
+	DrainTime time.Duration `help:"Sessions are closed evenly over this time when the node drains." default:"30s"`
+}
+
+// Validate returns all faults of the configuration, joined.
+func (c Config) Validate() error {
+	faults := []error{c.Config.Validate()}
+	for _, name := range c.Dialects {
+		if _, ok := msnp.DialectByName(name); !ok {
+			faults = append(faults, fmt.Errorf("dialect %q is unknown: MSNP2 to MSNP7 are served", name))
+		}
+	}
+	for name, d := range map[string]time.Duration{
+		"login-timeout": c.LoginTimeout, "call-timeout": c.CallTimeout, "roll-call-time": c.RollCallTime,
+		"audit-interval": c.AuditInterval, "resync-time": c.ResyncTime, "referral-timeout": c.ReferralTimeout,
+	} {
+		if d <= 0 {
+			faults = append(faults, fmt.Errorf("%s must be above 0, not %s", name, d))
+		}
+	}
+	if c.Capacity <= 0 {
+		faults = append(faults, fmt.Errorf("capacity must be above 0, not %d", c.Capacity))
+	}
+	if c.EventQueue <= 0 {
+		faults = append(faults, fmt.Errorf("event-queue must be above 0, not %d", c.EventQueue))
+	}
+	return errors.Join(faults...)
+}
+
+// Deps are what a node works with. None may be nil.
+type Deps struct {
+	Directory directoryv1.DirectoryClient
+	Cluster   *cluster.Client
+	Timing    cluster.Timing
+	Log       *slog.Logger
+	Meter     metric.Meter
+	Tracer    trace.Tracer
+	// Version of the software, for the operator.
+	Version string
+}
+
+// Service is one notification node.
+type Service struct {
+	cfg       Config
+	dialects  []*msnp.Dialect
+	directory directoryv1.DirectoryClient
+	cluster   *cluster.Client
+	timing    cluster.Timing
+	log       *slog.Logger
+	tracer    trace.Tracer
+	metrics   *metrics
+
+	front     *front.Server
+	listeners []front.Listener
+	member    *cluster.Member
+	hub       *hub
+	auditor   *auditor
+
+	drains  atomic.Bool
+	pending sync.WaitGroup
+}
+
+// New prepares a node that serves the listeners; Run does the rest.
+func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Service{
+		cfg:       cfg,
+		directory: deps.Directory,
+		cluster:   deps.Cluster,
+		timing:    deps.Timing,
+		log:       deps.Log,
+		tracer:    deps.Tracer,
+		listeners: listeners,
+	}
+	for _, name := range cfg.Dialects {
+		d, _ := msnp.DialectByName(name)
+		s.dialects = append(s.dialects, d)
+	}
+	s.hub, s.auditor = newHub(s), newAuditor(s)
+	var err error
+	if s.metrics, err = newMetrics(deps.Meter, s); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	if s.front, err = front.NewServer(cfg.Config, deps.Log, deps.Meter, "notification"); err != nil {
+		return nil, err
+	}
+	node := &clusterv1.Node{
+		Role:     clusterv1.Role_ROLE_NOTIFICATION,
+		Capacity: uint32(cfg.Capacity),
+		State:    clusterv1.State_STATE_SERVING,
+		Version:  deps.Version,
+	}
+	for _, l := range listeners {
+		node.Addresses = append(node.Addresses, &clusterv1.Address{Listener: l.Name, Address: l.Advertise})
+	}
+	s.member = deps.Cluster.Member(cluster.MemberConfig{
+		Node: node, Timing: deps.Timing, Load: s.hub.len, Log: deps.Log, Meter: deps.Meter,
+	}, s.hub)
+	return s, nil
+}
+
+// Run serves until ctx ends, and then closes what is left. It returns when no
+// goroutine of the node is left, with an error only where serving failed.
+func (s *Service) Run(ctx context.Context) error {
+	// The member outlives the clients, so that their sessions can be released.
+	memberCtx, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer leave()
+	var inner errgroup.Group
+	inner.Go(func() error { return s.member.Run(memberCtx) })
+	inner.Go(func() error { return s.auditor.run(memberCtx) })
+
+	clients, ctx := errgroup.WithContext(ctx)
+	for i := range s.listeners {
+		l := &s.listeners[i]
+		clients.Go(func() error {
+			return s.front.Serve(ctx, l, func(ctx context.Context, conn *front.Conn) { s.serve(ctx, conn, l) })
+		})
+	}
+	err := clients.Wait()
+	s.pending.Wait()
+	leave()
+	return errors.Join(err, inner.Wait())
+}
+
+// serve runs one connection.
+func (s *Service) serve(ctx context.Context, conn *front.Conn, l *front.Listener) {
+	(&session{
+		svc:      s,
+		conn:     conn,
+		listener: l,
+		log:      s.log.With("remote", conn.RemoteAddr()),
+		phase:    msnp.Connected,
+	}).serve(ctx)
+}
+
+// Ready returns nil once the node has joined the cluster and serves.
+func (s *Service) Ready() error {
+	select {
+	case <-s.member.Ready():
+	default:
+		return errors.New("not joined: waiting for Redis")
+	}
+	if s.draining() {
+		return errors.New("draining")
+	}
+	return nil
+}
+
+// ID returns the node id that the cluster knows this node by.
+func (s *Service) ID() string { return s.member.ID() }
+
+// Sessions returns how many users have a session on this node.
+func (s *Service) Sessions() int { return s.hub.len() }
+
+// Drain has dispatch choose other nodes, and then closes the sessions evenly
+// over the drain time. New clients are referred elsewhere meanwhile. It returns
+// when all are closed or ctx ends; Run goes on until its own context ends.
+func (s *Service) Drain(ctx context.Context) error {
+	s.drains.Store(true)
+	s.member.SetState(clusterv1.State_STATE_DRAINING)
+	// Two refreshes of everybody's view: nobody is sent here any more.
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(2 * s.refresh()):
+	}
+	s.front.Shed(ctx, s.cfg.DrainTime)
+	return ctx.Err()
+}
+
+func (s *Service) draining() bool { return s.drains.Load() }
+
+func (s *Service) full() bool { return s.hub.len() >= s.cfg.Capacity }
+
+// lease and refresh are the cluster's timing, with its defaults.
+func (s *Service) lease() time.Duration   { return s.timing.WithDefaults().Lease }
+func (s *Service) refresh() time.Duration { return s.timing.WithDefaults().Refresh }
+
+// background runs f on a goroutine that Run waits for.
+func (s *Service) background(f func(ctx context.Context)) {
+	s.pending.Add(1)
+	go func() {
+		defer s.pending.Done()
+		f(context.Background())
+	}()
+}
+
+// releaseTries bounds how often a record is tried to give up. What is left
+// after that names a session that its node does not have: whoever probes it
+// learns so, and the record goes then.
+const releaseTries = 5
+
+// release gives up a session's record.
+func (s *Service) release(record *clusterv1.Session) {
+	wait := 100 * time.Millisecond
+	for range releaseTries {
+		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.CallTimeout)
+		err := s.member.Release(ctx, record)
+		cancel()
+		if err == nil {
+			return
+		}
+		s.log.Warn("release session", "email", record.GetEmail(), "error", err)
+		time.Sleep(wait)
+		wait *= 4
+	}
+}
+
+// forget deletes a record that names a session which this node does not have.
+func (s *Service) forget(ctx context.Context, probe *clusterv1.Probe) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.CallTimeout)
+	defer cancel()
+	found, err := s.cluster.Lookup(ctx, []string{probe.GetEmail()})
+	record := found[probe.GetEmail()]
+	if err != nil || record == nil || record.GetEpoch() != probe.GetEpoch() || !s.member.IsSelf(record.GetNode()) {
+		return
+	}
+	if err := s.cluster.Forget(ctx, record); err != nil {
+		s.log.Warn("forget session", "email", probe.GetEmail(), "error", err)
+	}
+}
+
+// newSessionID returns 128 random bits in hexadecimal.
+func newSessionID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails: it would have ended the program
+	return hex.EncodeToString(b[:])
+}
+
+// Settle returns when all notification nodes have handled what they sent to
+// each other. See cluster.Member.Settle.
+func (s *Service) Settle(ctx context.Context) error {
+	return s.member.Settle(ctx, clusterv1.Role_ROLE_NOTIFICATION)
+}

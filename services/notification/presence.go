@@ -1,0 +1,542 @@
+package notification
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/monarch-msn/monarch/msnp"
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+)
+
+// How presence travels. Only a user's own session decides who sees the user:
+// it holds the lists that say so. It tells each watcher, through the watcher's
+// session, what that one may see, under a revision that grows with each
+// change. A watcher's session tells its client what is new to it and drops what
+// is old.
+//
+// Two sessions learn of each other by an announcement: at its first CHG, and at
+// each audit, a session looks up the places of all its contacts, tells each
+// what it may see, and probes those on its FL for theirs. It has written its
+// own place down before, so of two that come online at once at least one finds
+// the other.
+
+// handleCHG changes the status. The first one makes the session present.
+//
+//	C: CHG TrID state    S: CHG TrID state    S: ILN TrID state handle friendly
+func (s *session) handleCHG(ctx context.Context, cmd *msnp.Command) error {
+	p := cmd.Params()
+	status := p.Status()
+	if err := p.Err(); err != nil {
+		return err
+	}
+	if status == msnp.FLN {
+		return msnp.CodeInvalidParameter
+	}
+	first, changed := s.phase != msnp.Present, s.status != status
+	s.phase, s.status = msnp.Present, status
+	s.line("CHG").TrID(cmd.TrID).Status(status)
+	switch {
+	case first:
+		s.count++
+		s.announce(ctx, newRollCall(cmd.TrID))
+		s.await(ctx)
+	case changed:
+		s.count++
+		s.publish(ctx)
+	}
+	return nil
+}
+
+// viewFor is what a contact may see of us now: the one place where the user's
+// status, privacy mode and lists come together.
+func (s *session) viewFor(c *contact) view {
+	if s.phase != msnp.Present || s.status == msnp.HDN {
+		return view{}
+	}
+	if !c.on.Has(msnp.RL) || !msnp.Admits(s.blpAllow, c.on) {
+		return view{}
+	}
+	return view{s.status, s.name}
+}
+
+// publish tells every watcher whose view of us has changed. What it tells is
+// of the revision at hand, so whoever changes something raises count first.
+func (s *session) publish(ctx context.Context) {
+	if s.phase != msnp.Present {
+		return
+	}
+	m := s.newMailing()
+	for _, c := range s.lists.members {
+		if c.place.node == "" {
+			continue
+		}
+		if v := s.viewFor(c); v != c.told {
+			m.tell(c, v)
+		}
+	}
+	m.send(ctx)
+}
+
+// announce looks up all contacts, tells each its view of us, and probes those
+// on FL. The answers complete roll.
+func (s *session) announce(ctx context.Context, roll *rollCall) {
+	var contacts []*contact
+	for _, c := range s.lists.members {
+		if c.on.Has(msnp.FL) || c.on.Has(msnp.RL) {
+			contacts = append(contacts, c)
+		}
+	}
+	s.reach(ctx, contacts, roll, nil)
+}
+
+// reach finds the sessions of the contacts, and tells and probes them as their
+// lists demand; roll, if there is one, waits for the answers. A message in
+// ahead, by email, goes to its contact first.
+func (s *session) reach(ctx context.Context, contacts []*contact, roll *rollCall, ahead map[string]*clusterv1.ListChanged) {
+	if roll != nil {
+		s.roll = roll
+	}
+	s.flush()
+	found, err := s.lookup(ctx, contacts)
+	if err != nil {
+		// Redis is away: the resync that follows on its return does this again.
+		s.log.Warn("look up contacts", "error", err)
+		roll.finish()
+		return
+	}
+	m := s.newMailing()
+	for _, c := range contacts {
+		record := found[c.email.String()]
+		if record == nil {
+			s.missed(c)
+			continue
+		}
+		c.absentSince = 0
+		c.moveTo(place{record.GetNode(), record.GetEpoch()})
+		if changed := ahead[c.email.String()]; changed != nil {
+			s.svc.hub.send(ctx, record.GetNode(), &clusterv1.Message{Kind: &clusterv1.Message_ListChanged{ListChanged: changed}})
+		}
+		if s.phase != msnp.Present {
+			continue
+		}
+		if c.on.Has(msnp.RL) {
+			m.tellAt(record.GetNode(), c, s.viewFor(c))
+		}
+		if c.on.Has(msnp.FL) {
+			m.probe(record, c)
+			roll.expect(c.email)
+		}
+	}
+	m.send(ctx)
+	roll.settle()
+}
+
+func (s *session) lookup(ctx context.Context, contacts []*contact) (map[string]*clusterv1.Session, error) {
+	if len(contacts) == 0 {
+		return nil, nil
+	}
+	emails := make([]string, len(contacts))
+	for i, c := range contacts {
+		emails[i] = c.email.String()
+	}
+	ctx, cancel := s.call(ctx)
+	defer cancel()
+	return s.svc.cluster.Lookup(ctx, emails)
+}
+
+// missed notes that a contact has no record. One that was online counts as gone
+// only if its record is still absent a lease later: Redis may have been emptied,
+// and the contact's node is about to write it again.
+func (s *session) missed(c *contact) {
+	if c.place.node == "" && c.shown.offline() {
+		return
+	}
+	now := time.Now()
+	if c.absentSince == 0 {
+		c.absentSince = now.UnixNano()
+		s.svc.auditor.again(s, now.Add(s.svc.lease()))
+		return
+	}
+	if now.Sub(time.Unix(0, c.absentSince)) >= s.svc.lease() {
+		c.absentSince = 0
+		s.end(c, max(c.place.epoch, c.seen.epoch))
+	}
+}
+
+// moveTo notes where the contact's session is. A new session of the contact has
+// not been told anything of us yet.
+func (c *contact) moveTo(p place) {
+	if c.ended(p.epoch) || p.epoch < c.place.epoch || p == c.place {
+		return
+	}
+	c.place, c.told = p, view{}
+}
+
+// show tells the client how a contact appears now, if that is new to it.
+func (s *session) show(c *contact, v view) {
+	if !c.on.Has(msnp.FL) {
+		v = view{}
+	}
+	if v == c.shown {
+		return
+	}
+	asked := s.roll.awaits(c.email)
+	initial := c.shown.offline() && asked && !s.roll.repair
+	if asked && s.roll.repair {
+		s.svc.metrics.repairs.Add(context.Background(), 1)
+	}
+	c.shown = v
+	switch {
+	case v.offline():
+		if c.on.Has(msnp.FL) {
+			s.line("FLN").Email(c.email)
+		}
+	case initial:
+		s.line("ILN").TrID(s.roll.trid).Status(v.status).Email(c.email).Nick(v.name)
+	default:
+		s.line("NLN").Status(v.status).Email(c.email).Nick(v.name)
+	}
+}
+
+// end takes the contact's epoch, and all before it, as over.
+func (s *session) end(c *contact, epoch uint64) {
+	c.over = max(c.over, epoch)
+	if c.place.epoch <= epoch {
+		c.place, c.told = place{}, view{}
+	}
+	if c.seen.epoch <= epoch {
+		s.show(c, view{})
+	}
+}
+
+// presenceEvent is what another session says of its user, to this one.
+type presenceEvent struct {
+	msg *clusterv1.Presence
+	// told and visible say whether the message holds a view for us, and which.
+	told, visible bool
+	// probed says that we are asked for ours.
+	probed bool
+}
+
+// plain reports whether the event only brings a view, which a newer one makes
+// superfluous.
+func (e presenceEvent) plain() bool {
+	return e.told && !e.probed && !e.msg.GetOver() && !e.msg.GetReply()
+}
+
+// mayBlock: a probe by somebody who is not on RL means that our lists are old.
+func (e presenceEvent) mayBlock(s *session) bool {
+	if !e.probed || s.phase != msnp.Present {
+		return false
+	}
+	c := s.lists.find(msnp.MakeEmail(e.msg.GetEmail()))
+	return c == nil || !c.on.Has(msnp.RL)
+}
+
+func (e presenceEvent) handle(ctx context.Context, s *session) {
+	p := e.msg
+	switch s.phase {
+	case msnp.Present:
+	case over:
+		if e.probed && s.record != nil {
+			s.reply(ctx, p, &clusterv1.Presence{Over: true})
+		}
+		return
+	default:
+		// Whoever is not present yet sees nobody, and announces itself later.
+		if e.probed {
+			s.reply(ctx, p, &clusterv1.Presence{})
+		}
+		return
+	}
+	if e.mayBlock(s) {
+		s.refresh(ctx)
+	}
+	email := msnp.MakeEmail(p.GetEmail())
+	c := s.lists.find(email)
+	if c == nil {
+		if e.probed {
+			s.reply(ctx, p, &clusterv1.Presence{})
+		}
+		return
+	}
+	s.hear(c, e)
+	if p.GetReply() {
+		s.roll.answered(email)
+	}
+	if e.probed {
+		s.answerProbe(ctx, c, p)
+	}
+}
+
+// hear takes in what the message says of the contact.
+func (s *session) hear(c *contact, e presenceEvent) {
+	p := e.msg
+	if p.GetOver() {
+		s.end(c, p.GetEpoch())
+		return
+	}
+	if c.ended(p.GetEpoch()) {
+		return
+	}
+	c.moveTo(place{p.GetNode(), p.GetEpoch()})
+	now := revision{p.GetEpoch(), p.GetCount()}
+	if !e.told || now.before(c.seen) {
+		return
+	}
+	c.seen = now
+	v := view{}
+	if e.visible {
+		status, ok := msnp.ParseStatus([]byte(p.GetStatus()))
+		if !ok {
+			return
+		}
+		v = view{status, msnp.Nick(p.GetName())}
+	}
+	s.show(c, v)
+}
+
+// answerProbe tells the prober what it may see of us now.
+func (s *session) answerProbe(ctx context.Context, c *contact, p *clusterv1.Presence) {
+	v := s.viewFor(c)
+	if c.place == (place{p.GetNode(), p.GetEpoch()}) {
+		c.told = v
+	}
+	answer := &clusterv1.Presence{}
+	if !v.offline() {
+		answer.Status, answer.Name = v.status.String(), string(v.name)
+	}
+	s.reply(ctx, p, answer)
+}
+
+// reply completes an answer to the probe p and sends it. One without a status
+// says "offline".
+func (s *session) reply(ctx context.Context, p, answer *clusterv1.Presence) {
+	answer.Email = s.email.String()
+	answer.Node = s.record.GetNode()
+	answer.Epoch = s.record.GetEpoch()
+	answer.Count = s.count
+	answer.Reply = true
+	if answer.GetStatus() != "" {
+		answer.VisibleTo = []string{p.GetEmail()}
+	} else {
+		answer.HiddenFrom = []string{p.GetEmail()}
+	}
+	s.svc.hub.send(ctx, p.GetNode(), &clusterv1.Message{Kind: &clusterv1.Message_Presence{Presence: answer}})
+}
+
+// unreachableEvent says that probes reached no node: nobody there will answer.
+type unreachableEvent struct{ probes []*clusterv1.Probe }
+
+func (unreachableEvent) mayBlock(*session) bool { return false }
+
+func (e unreachableEvent) handle(_ context.Context, s *session) {
+	for _, p := range e.probes {
+		s.roll.answered(msnp.MakeEmail(p.GetEmail()))
+	}
+}
+
+// goneEvent buries everybody who was on a dead node.
+type goneEvent struct{ node string }
+
+func (goneEvent) mayBlock(*session) bool { return false }
+
+func (e goneEvent) handle(_ context.Context, s *session) {
+	for _, c := range s.lists.members {
+		if c.place.node == e.node {
+			s.end(c, c.place.epoch)
+		}
+	}
+}
+
+// sayOver tells everybody who knows our place that our epoch is over.
+func (s *session) sayOver(ctx context.Context) {
+	m := s.newMailing()
+	for _, c := range s.lists.members {
+		if c.place.node != "" {
+			m.over(c.place.node, c)
+		}
+	}
+	m.send(ctx)
+}
+
+// buryPredecessor tells the watchers of a displaced session that it is over. The
+// displaced session does the same, if its node lives; twice does no harm.
+func (s *session) buryPredecessor(ctx context.Context, displaced *clusterv1.Session) {
+	watchers := s.lists.on(msnp.RL)
+	found, err := s.lookup(ctx, watchers)
+	if err != nil {
+		s.log.Warn("look up the watchers of a displaced session", "error", err)
+		return
+	}
+	m := s.newMailing()
+	m.node, m.epoch = displaced.GetNode(), displaced.GetEpoch()
+	for _, c := range watchers {
+		if record := found[c.email.String()]; record != nil {
+			m.over(record.GetNode(), c)
+		}
+	}
+	m.send(ctx)
+}
+
+// mailing gathers what one session says to many, one message per node.
+type mailing struct {
+	s      *session
+	node   string
+	epoch  uint64
+	byNode map[string]*clusterv1.Presence
+}
+
+func (s *session) newMailing() *mailing {
+	return &mailing{s: s, node: s.record.GetNode(), epoch: s.record.GetEpoch()}
+}
+
+func (m *mailing) to(node string) *clusterv1.Presence {
+	p := m.byNode[node]
+	if p == nil {
+		p = &clusterv1.Presence{
+			Email: m.s.email.String(),
+			Node:  m.node,
+			Epoch: m.epoch,
+			Count: m.s.count,
+		}
+		if m.s.status != msnp.HDN && m.s.status != msnp.StatusNone {
+			p.Status, p.Name = m.s.status.String(), string(m.s.name)
+		}
+		if m.byNode == nil {
+			m.byNode = make(map[string]*clusterv1.Presence)
+		}
+		m.byNode[node] = p
+	}
+	return p
+}
+
+// tell has the contact learn v at its place.
+func (m *mailing) tell(c *contact, v view) {
+	c.told = v
+	m.tellAt(c.place.node, c, v)
+}
+
+func (m *mailing) tellAt(node string, c *contact, v view) {
+	if c.place.node == node {
+		c.told = v
+	}
+	p := m.to(node)
+	if v.offline() {
+		p.HiddenFrom = append(p.HiddenFrom, c.email.String())
+	} else {
+		p.VisibleTo = append(p.VisibleTo, c.email.String())
+	}
+}
+
+func (m *mailing) probe(record *clusterv1.Session, c *contact) {
+	p := m.to(record.GetNode())
+	p.Probes = append(p.Probes, &clusterv1.Probe{Email: c.email.String(), Epoch: record.GetEpoch()})
+}
+
+func (m *mailing) over(node string, c *contact) {
+	p := m.to(node)
+	p.Over = true
+	p.HiddenFrom = append(p.HiddenFrom, c.email.String())
+}
+
+// send hands the messages over, behind what the client itself was told.
+func (m *mailing) send(ctx context.Context) {
+	m.s.flush()
+	for node, p := range m.byNode {
+		m.s.svc.hub.send(ctx, node, &clusterv1.Message{Kind: &clusterv1.Message_Presence{Presence: p}})
+	}
+}
+
+// rollCall is the wait for answers to probes. What comes in time becomes ILN
+// with the TrID of the command that asked; what comes later is NLN. A nil
+// rollCall waits for nobody.
+type rollCall struct {
+	trid    []byte
+	missing map[msnp.Email]struct{}
+	done    chan struct{}
+	// repair marks the roll call of an audit: no command waits for it, and
+	// each difference that it brings is one that a lost message caused.
+	repair bool
+}
+
+func newRollCall(trid []byte) *rollCall {
+	return &rollCall{
+		trid:    bytes.Clone(trid),
+		missing: make(map[msnp.Email]struct{}),
+		done:    make(chan struct{}),
+	}
+}
+
+func (r *rollCall) expect(e msnp.Email) {
+	if r != nil {
+		r.missing[e] = struct{}{}
+	}
+}
+
+func (r *rollCall) awaits(e msnp.Email) bool {
+	if r == nil {
+		return false
+	}
+	_, ok := r.missing[e]
+	return ok
+}
+
+func (r *rollCall) answered(e msnp.Email) {
+	if r == nil {
+		return
+	}
+	delete(r.missing, e)
+	r.settle()
+}
+
+// settle ends the wait if nobody is missing.
+func (r *rollCall) settle() {
+	if r != nil && len(r.missing) == 0 {
+		r.finish()
+	}
+}
+
+// finish ends the wait, whoever is missing.
+func (r *rollCall) finish() {
+	if r == nil {
+		return
+	}
+	clear(r.missing)
+	select {
+	case <-r.done:
+	default:
+		close(r.done)
+	}
+}
+
+// await gives the turn away until the roll call is complete or its time is up,
+// so that the answers can be handled meanwhile. It is the last thing a handler
+// does.
+func (s *session) await(ctx context.Context) {
+	roll := s.roll
+	if roll == nil {
+		return
+	}
+	select {
+	case <-roll.done:
+		s.roll = nil
+		return
+	default:
+	}
+	timer := time.NewTimer(s.svc.cfg.RollCallTime)
+	defer timer.Stop()
+	s.giveTurn()
+	s.poke()
+	select {
+	case <-roll.done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	s.takeTurn()
+	roll.finish()
+	if s.roll == roll {
+		s.roll = nil
+	}
+}

@@ -1,0 +1,186 @@
+package notification
+
+import (
+	"context"
+	"time"
+
+	"github.com/monarch-msn/monarch/msnp"
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
+)
+
+// handleREA changes a name: the user's own, which the watchers see, or the one
+// under which the user keeps a contact.
+//
+//	C: REA TrID handle name    S: REA TrID version handle name
+//
+// Some clients keep their connection alive with a REA of a stranger that has
+// no name at all, so who it names is checked first.
+func (s *session) handleREA(ctx context.Context, cmd *msnp.Command) error {
+	s.refreshIfStale(ctx)
+	p := cmd.Params()
+	email := p.Email(msnp.CodeNotOnList)
+	if err := p.Err(); err != nil {
+		return err
+	}
+	c := s.lists.find(email)
+	own := email == s.email
+	if !own && c == nil {
+		return msnp.CodeNotOnList
+	}
+	if !p.More() {
+		return msnp.CodeInvalidNick
+	}
+	name := p.Nick(msnp.MaxNick, msnp.CodeInvalidNick)
+	if err := p.Err(); err != nil {
+		return err
+	}
+	now := time.Now()
+	if own && s.verified && s.renames.full(now) {
+		return msnp.CodeTooFast
+	}
+	call, cancel := s.call(ctx)
+	defer cancel()
+	answer, err := s.svc.directory.Rename(call, &directoryv1.RenameRequest{
+		Edit: s.edit(), Member: email.String(), Name: string(name),
+	})
+	if err != nil {
+		return s.refusedEdit(err)
+	}
+	s.before(ctx, answer)
+	s.line("REA").TrID(cmd.TrID).Uint(uint64(s.lists.version)).Email(email).Nick(name)
+	if c = s.lists.find(email); c != nil {
+		c.rename(c.on&^msnp.RL, name)
+	}
+	if own {
+		s.renames.add(now)
+		s.name = name
+		s.count++
+		s.publish(ctx)
+	}
+	return nil
+}
+
+// rateWindow remembers when something was done, to allow so many in a window.
+type rateWindow struct {
+	times [renameLimit]time.Time
+	next  int
+}
+
+// Five renames of oneself in a minute are allowed; the documents have the
+// number, the window is ours.
+const (
+	renameLimit  = 5
+	renameWindow = time.Minute
+)
+
+func (r *rateWindow) full(now time.Time) bool {
+	oldest := r.times[r.next]
+	return !oldest.IsZero() && now.Sub(oldest) < renameWindow
+}
+
+func (r *rateWindow) add(now time.Time) {
+	r.times[r.next] = now
+	r.next = (r.next + 1) % renameLimit
+}
+
+// handleGTC stores whether the client asks its user about new people on RL. The
+// server itself never acts on it.
+//
+//	C: GTC TrID {A|N}    S: GTC TrID version {A|N}
+func (s *session) handleGTC(ctx context.Context, cmd *msnp.Command) error {
+	p := cmd.Params()
+	word := p.OneOf("A", "N")
+	if err := p.Err(); err != nil {
+		return err
+	}
+	ask := word == "A"
+	version, err := s.setPrivacy(ctx, &directoryv1.SetPrivacyRequest{
+		Setting: &directoryv1.SetPrivacyRequest_GtcAsk{GtcAsk: ask},
+	})
+	if err != nil {
+		return err
+	}
+	s.gtcAsk = ask
+	s.line("GTC").TrID(cmd.TrID).Uint(version).Word(word)
+	return nil
+}
+
+// handleBLP stores whether those on neither AL nor BL are allowed, which shows
+// or hides the user to them.
+//
+//	C: BLP TrID {AL|BL}    S: BLP TrID version {AL|BL}
+func (s *session) handleBLP(ctx context.Context, cmd *msnp.Command) error {
+	p := cmd.Params()
+	word := p.OneOf("AL", "BL")
+	if err := p.Err(); err != nil {
+		return err
+	}
+	allow := word == "AL"
+	version, err := s.setPrivacy(ctx, &directoryv1.SetPrivacyRequest{
+		Setting: &directoryv1.SetPrivacyRequest_BlpAllow{BlpAllow: allow},
+	})
+	if err != nil {
+		return err
+	}
+	s.blpAllow = allow
+	s.line("BLP").TrID(cmd.TrID).Uint(version).Word(word)
+	s.count++
+	s.publish(ctx)
+	return nil
+}
+
+func (s *session) setPrivacy(ctx context.Context, request *directoryv1.SetPrivacyRequest) (version uint64, err error) {
+	request.Edit = s.edit()
+	call, cancel := s.call(ctx)
+	defer cancel()
+	answer, err := s.svc.directory.SetPrivacy(call, request)
+	if err != nil {
+		return 0, s.refusedEdit(err)
+	}
+	s.before(ctx, answer)
+	return uint64(s.lists.version), nil
+}
+
+// handlePRP stores a phone number or one of the two paging switches.
+//
+//	C: PRP TrID key [value]    S: PRP TrID version key [value]
+func (s *session) handlePRP(ctx context.Context, cmd *msnp.Command) error {
+	p := cmd.Params()
+	word := p.Word()
+	if len(word) > 3 {
+		return msnp.ErrMalformed
+	}
+	var key, value string
+	switch key = string(word); key {
+	case "PHH", "PHW", "PHM":
+		if p.More() {
+			value = string(p.Nick(msnp.MaxPhone, msnp.CodeInvalidParameter))
+		}
+	case "MOB", "MBE":
+		value = p.OneOf("Y", "N")
+	default:
+		return msnp.CodeNotExpected
+	}
+	if err := p.Err(); err != nil {
+		return err
+	}
+	call, cancel := s.call(ctx)
+	defer cancel()
+	answer, err := s.svc.directory.SetPhone(call, &directoryv1.SetPhoneRequest{Edit: s.edit(), Key: key, Value: value})
+	if err != nil {
+		return s.refusedEdit(err)
+	}
+	s.before(ctx, answer)
+	value = answer.GetValue()
+	if key == "MBE" {
+		s.mobileDevice = value == "Y"
+	} else {
+		s.phones.Set(key, msnp.Nick(value))
+	}
+	s.line("PRP").TrID(cmd.TrID).Uint(uint64(s.lists.version)).Word(key).Optional(value)
+	s.notifyTouched(ctx, answer.GetTouched(), func(m *clusterv1.ListChanged) {
+		m.Change = &clusterv1.ListChanged_Phone{Phone: &clusterv1.PhoneChanged{Key: key, Value: value}}
+	})
+	return nil
+}

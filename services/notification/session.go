@@ -1,0 +1,281 @@
+package notification
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/monarch-msn/monarch/internal/front"
+	"github.com/monarch-msn/monarch/msnp"
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
+)
+
+// session is one client on this node, from TCP accept to the end.
+type session struct {
+	svc      *Service
+	conn     *front.Conn
+	listener *front.Listener
+	log      *slog.Logger
+
+	turn sync.Mutex
+	box  box
+
+	// All fields below belong to the holder of the turn.
+
+	phase   msnp.Phase
+	dialect *msnp.Dialect
+	// challenge is the salt of the USR exchange under way, for email.
+	challenge string
+	email     msnp.Email
+
+	// record is this session's place in the cluster, once claimed.
+	record *clusterv1.Session
+	// count grows with each change of what anybody may see of the user; with
+	// the record's epoch it is the revision of our presence.
+	count  uint64
+	status msnp.Status
+
+	userID       uint64
+	name         msnp.Nick
+	verified     bool
+	gtcAsk       bool
+	blpAllow     bool
+	phones       msnp.Phones
+	mobileDevice bool
+	lists        lists
+	// synced is set by the first SYN: from then on the client has lists that
+	// asynchronous lines can change.
+	synced bool
+	// stale says that the lists may differ from the directory's: an edit's
+	// outcome is unknown or a read failed. They are read again before
+	// anything is decided by them.
+	stale bool
+	// invitations is off after IMS OFF.
+	noInvitations bool
+	roll          *rollCall
+	renames       rateWindow
+	// clientChallenge is the CHL that waits for its QRY.
+	clientChallenge string
+
+	// out gathers the lines of one turn; it is borrowed from a pool.
+	out *msnp.Line
+
+	// next is another session of the same user on this node, older than this
+	// one and about to end. It belongs to the hub.
+	next *session
+}
+
+var lines = sync.Pool{New: func() any { return new(msnp.Line) }}
+
+// line begins a reply line.
+func (s *session) line(verb string) *msnp.Line {
+	return s.lines().Verb(verb)
+}
+
+func (s *session) lines() *msnp.Line {
+	if s.out == nil {
+		s.out = lines.Get().(*msnp.Line)
+	}
+	return s.out
+}
+
+// largestPooledLine keeps the buffer of a rare long SYN block from staying.
+const largestPooledLine = 16 << 10
+
+// flush hands what was written in this turn to the connection. It goes ahead
+// of every call that others can see the effect of, so that a client hears the
+// reply to its command first.
+func (s *session) flush() {
+	if s.out == nil {
+		return
+	}
+	if b := s.out.Bytes(); len(b) > 0 {
+		s.conn.Send(b)
+	}
+	if s.out.Len() <= largestPooledLine {
+		lines.Put(s.out.Reset())
+	}
+	s.out = nil
+}
+
+// serve runs the session until the connection ends.
+func (s *session) serve(ctx context.Context) {
+	defer s.leave()
+	s.conn.SetDeadline(time.Now().Add(s.svc.cfg.LoginTimeout))
+	var cmd msnp.Command
+	for {
+		if err := s.conn.Next(&cmd); err != nil {
+			s.conn.Close(s.endOfInput(err))
+			return
+		}
+		if err := s.do(ctx, &cmd); err != nil {
+			var end *front.Close
+			if !errors.As(err, &end) {
+				end = &front.Close{Reason: front.ReasonInternal, Err: err}
+			}
+			s.log.Info("closing", "verb", cmd.Verb, "reason", end.Reason, "error", end.Err)
+			s.conn.Close(end.Reason)
+			return
+		}
+	}
+}
+
+// endOfInput says why there is no next command.
+func (s *session) endOfInput(err error) front.Reason {
+	var syntax *msnp.SyntaxError
+	if errors.As(err, &syntax) {
+		s.log.Info("malformed input", "error", err)
+	}
+	return front.ReasonOf(err)
+}
+
+// over is the phase of a session that has ended or was referred elsewhere: no
+// command is served in it.
+const over msnp.Phase = 0
+
+// do handles one command: check it against its row, call its handler, turn the
+// handler's error into a line. It returns an error only where the connection
+// has to end.
+func (s *session) do(ctx context.Context, cmd *msnp.Command) error {
+	started := time.Now()
+	s.takeTurn()
+	result, err := s.answer(cmd, s.handle(ctx, cmd))
+	s.drain(ctx, true)
+	s.giveTurn()
+	s.poke()
+	s.svc.metrics.command(ctx, cmd.Verb, result, time.Since(started))
+	return err
+}
+
+// handle checks the command against its row and calls its handler.
+func (s *session) handle(ctx context.Context, cmd *msnp.Command) error {
+	switch action, code := msnp.Lookup(msnp.Notification, cmd.Verb).Admit(s.phase, s.dialect, len(cmd.Args)); {
+	case action == msnp.Refuse:
+		return code
+	case action == msnp.Close && code != 0:
+		return front.Closing(front.ReasonProtocol, code)
+	case action == msnp.Close:
+		return fmt.Errorf("not admitted while %s with %s and %d arguments: %w", s.phase, s.dialect, len(cmd.Args), msnp.ErrMalformed)
+	}
+	h := handlers[cmd.Verb]
+	if !h.traced {
+		return s.try(ctx, h, cmd)
+	}
+	ctx, span := s.svc.tracer.Start(ctx, cmd.Verb, trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithAttributes(attribute.String("monarch.dialect", s.dialect.String())))
+	defer span.End()
+	err := s.try(ctx, h, cmd)
+	if err != nil {
+		span.SetStatus(codes.Error, err.Error())
+	}
+	return err
+}
+
+// try calls a handler. A panic is a fault of this command and nobody else's.
+func (s *session) try(ctx context.Context, h handler, cmd *msnp.Command) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.log.Error("panic in a handler", "verb", cmd.Verb, "panic", r, "stack", string(debug.Stack()))
+			err = front.Closing(front.ReasonInternal, fmt.Errorf("handle %s: panic: %v", cmd.Verb, r))
+		}
+	}()
+	return h.do(s, ctx, cmd)
+}
+
+// answer turns what a handler returned into its line: a Code is sent and the
+// connection stays; a Close ends it, behind the line of the Code that it may
+// wrap; malformed input ends it without a word; anything else is a fault of
+// ours, which is logged here, once, and answered with 500. The error that it
+// returns ends the connection.
+func (s *session) answer(cmd *msnp.Command, err error) (result, error) {
+	var end *front.Close
+	var code msnp.Code
+	switch {
+	case err == nil:
+		return resultOK, nil
+	case errors.As(err, &end):
+		if errors.As(err, &code) {
+			s.refuse(cmd, code)
+		}
+		return resultClosed, err
+	case errors.As(err, &code):
+		if !s.refuse(cmd, code) {
+			return resultClosed, front.Closing(front.ReasonProtocol, err)
+		}
+		return resultRefused, nil
+	case errors.Is(err, msnp.ErrMalformed):
+		return resultClosed, front.Closing(front.ReasonProtocol, err)
+	}
+	s.log.Error("command", "verb", cmd.Verb, "error", err)
+	s.refuse(cmd, msnp.CodeInternal)
+	if !s.loggedIn() {
+		return resultFault, front.Closing(front.ReasonInternal, err)
+	}
+	return resultFault, nil
+}
+
+// refuse writes the line of a code, in the number that clients of this dialect
+// know. It returns false where they know none.
+func (s *session) refuse(cmd *msnp.Command, code msnp.Code) bool {
+	code = s.dialect.Code(code)
+	if code == 0 {
+		return false
+	}
+	if len(cmd.TrID) > 0 {
+		s.lines().Code(code, cmd.TrID)
+	}
+	return true
+}
+
+// loggedIn reports whether USR has succeeded and the session has not ended.
+func (s *session) loggedIn() bool {
+	return s.phase == msnp.Authenticated || s.phase == msnp.Present
+}
+
+func (s *session) fault(what string, panicked any) {
+	s.log.Error(what, "panic", panicked, "stack", string(debug.Stack()))
+	s.conn.Close(front.ReasonInternal)
+}
+
+// call bounds one call to the directory or to Redis. It goes on when the client
+// hangs up meanwhile: others may have to hear of what it changed.
+func (s *session) call(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), s.svc.cfg.CallTimeout)
+}
+
+// edit is what a call that changes the user's lists starts with.
+func (s *session) edit() *directoryv1.Edit {
+	return &directoryv1.Edit{Email: s.email.String(), Version: s.lists.version}
+}
+
+// leave ends the session: from here on it has no place and no watchers. Events
+// that still come are answered as by nobody.
+func (s *session) leave() {
+	s.takeTurn()
+	wasIn := s.loggedIn()
+	s.phase = over
+	s.roll.finish()
+	if wasIn {
+		s.sayOver(context.Background())
+	}
+	s.giveTurn()
+	s.poke()
+	s.svc.auditor.forget(s)
+	s.svc.hub.remove(s)
+	if s.record == nil {
+		return
+	}
+	s.svc.release(s.record)
+	if wasIn {
+		s.log.Info("logout", "reason", s.conn.Reason())
+	}
+}

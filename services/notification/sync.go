@@ -1,0 +1,327 @@
+package notification
+
+import (
+	"context"
+
+	"github.com/monarch-msn/monarch/internal/front"
+	"github.com/monarch-msn/monarch/internal/rpc"
+	"github.com/monarch-msn/monarch/msnp"
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
+)
+
+// handleSYN brings the client's lists up to date: one line if it has them, else
+// all of them, under one version number throughout.
+//
+//	C: SYN TrID version    S: SYN TrID version [and the block]
+func (s *session) handleSYN(ctx context.Context, cmd *msnp.Command) error {
+	p := cmd.Params()
+	has := p.Uint32()
+	if err := p.Err(); err != nil {
+		return err
+	}
+	s.refreshIfStale(ctx)
+	s.synced = true
+	version := s.lists.version
+	s.line("SYN").TrID(cmd.TrID).Uint(uint64(version))
+	if has == version {
+		return nil
+	}
+	s.line("GTC").TrID(cmd.TrID).Uint(uint64(version)).Word(gtcWord(s.gtcAsk))
+	s.line("BLP").TrID(cmd.TrID).Uint(uint64(version)).Word(blpWord(s.blpAllow))
+	s.dialect.AppendPrivatePhones(s.out, cmd.TrID, version, s.phones, s.mobileDevice)
+	if s.dialect.Has(msnp.Groups) {
+		s.appendGroups(cmd.TrID)
+	}
+	for _, x := range []msnp.List{msnp.FL, msnp.AL, msnp.BL, msnp.RL} {
+		s.appendList(cmd.TrID, x)
+	}
+	return nil
+}
+
+// handleLST sends one list as SYN would.
+func (s *session) handleLST(ctx context.Context, cmd *msnp.Command) error {
+	p := cmd.Params()
+	x := p.List()
+	if err := p.Err(); err != nil {
+		return err
+	}
+	s.refreshIfStale(ctx)
+	s.appendList(cmd.TrID, x)
+	return nil
+}
+
+// handleLSG sends the groups. Clients that negotiated a dialect without groups
+// but ask for them are served all the same.
+func (s *session) handleLSG(ctx context.Context, cmd *msnp.Command) error {
+	s.refreshIfStale(ctx)
+	s.appendGroups(cmd.TrID)
+	return nil
+}
+
+func (s *session) appendGroups(trid []byte) {
+	msnp.AppendGroups(s.lines(), trid, s.lists.version, s.lists.groups)
+}
+
+func (s *session) appendList(trid []byte, x msnp.List) {
+	members := s.lists.on(x)
+	if len(members) == 0 {
+		msnp.AppendNoContact(s.lines(), trid, x, s.lists.version)
+		return
+	}
+	for i, c := range members {
+		s.dialect.AppendContact(s.lines(), trid, x, s.lists.version, uint32(i+1), uint32(len(members)),
+			c.email, c.named(x), c.groups)
+		if x == msnp.FL {
+			s.dialect.AppendPhones(s.lines(), s.lists.version, c.email, c.phoneNumbers())
+		}
+	}
+}
+
+func gtcWord(ask bool) string {
+	if ask {
+		return "A"
+	}
+	return "N"
+}
+
+func blpWord(allow bool) string {
+	if allow {
+		return "AL"
+	}
+	return "BL"
+}
+
+// hearsChanges reports whether the client has anything that an asynchronous
+// line about its lists could change: one that has not asked for its lists and
+// is not present gets them with SYN.
+func (s *session) hearsChanges() bool {
+	return s.synced || s.phase == msnp.Present
+}
+
+// notifyTouched tells the sessions of the others whose version an edit of ours
+// has raised. It comes after the commit; a session that is missed finds out at
+// its next audit.
+func (s *session) notifyTouched(ctx context.Context, touched []*directoryv1.Touched, change func(*clusterv1.ListChanged)) {
+	if len(touched) == 0 {
+		return
+	}
+	s.flush()
+	emails := make([]string, len(touched))
+	for i, t := range touched {
+		emails[i] = t.GetEmail()
+	}
+	ctx, cancel := s.call(ctx)
+	defer cancel()
+	found, err := s.svc.cluster.Lookup(ctx, emails)
+	if err != nil {
+		s.log.Warn("look up whose lists an edit has changed", "error", err)
+		return
+	}
+	for _, t := range touched {
+		record := found[t.GetEmail()]
+		if record == nil || t.GetEmail() == s.email.String() {
+			continue
+		}
+		m := s.listChanged(t)
+		change(m)
+		s.svc.hub.send(ctx, record.GetNode(), &clusterv1.Message{Kind: &clusterv1.Message_ListChanged{ListChanged: m}})
+	}
+}
+
+func (s *session) listChanged(t *directoryv1.Touched) *clusterv1.ListChanged {
+	return &clusterv1.ListChanged{Email: t.GetEmail(), Version: t.GetVersion(), By: s.email.String()}
+}
+
+// listChangedEvent says that somebody else's edit raised our list version.
+type listChangedEvent struct{ msg *clusterv1.ListChanged }
+
+// mayBlock: only the very next version can be applied as it is.
+func (e listChangedEvent) mayBlock(s *session) bool {
+	if !s.loggedIn() || e.msg.GetVersion() <= s.lists.version {
+		return false
+	}
+	return s.stale || e.msg.GetOther() || e.msg.GetVersion() != s.lists.version+1
+}
+
+func (e listChangedEvent) handle(ctx context.Context, s *session) {
+	m := e.msg
+	if !s.loggedIn() || m.GetVersion() <= s.lists.version {
+		return
+	}
+	if e.mayBlock(s) {
+		s.refresh(ctx)
+		return
+	}
+	s.lists.version = m.GetVersion()
+	by := msnp.MakeEmail(m.GetBy())
+	switch change := m.GetChange().(type) {
+	case *clusterv1.ListChanged_ReverseAdded:
+		s.reverseAdded(by, msnp.Nick(change.ReverseAdded))
+	case *clusterv1.ListChanged_ReverseRemoved:
+		if c := s.lists.find(by); c != nil {
+			s.reverseRemoved(c)
+		}
+	case *clusterv1.ListChanged_Phone:
+		if c := s.lists.find(by); c != nil {
+			s.phoneChanged(c, change.Phone.GetKey(), msnp.Nick(change.Phone.GetValue()))
+		}
+	}
+}
+
+// reverseAdded: somebody put the user on FL. Their session probes us next.
+func (s *session) reverseAdded(by msnp.Email, friendly msnp.Nick) {
+	c := s.lists.grow(by)
+	c.on |= msnp.RL
+	c.friendly = friendly
+	if s.hearsChanges() {
+		s.line("ADD").Word("0").List(msnp.RL).Uint(uint64(s.lists.version)).Email(by).Nick(c.named(msnp.RL))
+	}
+}
+
+// reverseRemoved: somebody took the user off FL, and sees the user no more.
+func (s *session) reverseRemoved(c *contact) {
+	c.on &^= msnp.RL
+	c.told = view{}
+	if s.hearsChanges() {
+		s.line("REM").Word("0").List(msnp.RL).Uint(uint64(s.lists.version)).Email(c.email)
+	}
+	s.lists.shrink(c)
+}
+
+// phoneChanged: a contact changed a number that the user may see.
+func (s *session) phoneChanged(c *contact, key string, value msnp.Nick) {
+	p := c.phoneNumbers()
+	if !p.Set(key, value) {
+		return
+	}
+	c.phones = &p
+	if s.synced {
+		s.dialect.AppendPhone(s.lines(), s.lists.version, c.email, key, value)
+	}
+}
+
+// refreshIfStale reads the lists again where an earlier edit or read left them
+// in doubt. If the directory is away the old ones serve: they are what the
+// client was told.
+func (s *session) refreshIfStale(ctx context.Context) {
+	if s.stale {
+		s.refresh(ctx)
+	}
+}
+
+// refresh reads the lists and tells the client the differences.
+func (s *session) refresh(ctx context.Context) {
+	s.flush()
+	ctx, cancel := s.call(ctx)
+	defer cancel()
+	answer, err := s.svc.directory.Snapshot(ctx, &directoryv1.SnapshotRequest{Email: s.email.String()})
+	if err != nil {
+		s.stale = true
+		s.log.Warn("read lists again", "error", err)
+		if rpc.Reason(err) == directoryv1.Reason_REASON_NO_SUCH_USER {
+			// The account is gone, and its session with it.
+			s.conn.Close(front.ReasonOperator)
+		}
+		return
+	}
+	s.stale = false
+	s.adopt(ctx, answer.GetSnapshot())
+}
+
+// adopt replaces the lists by newer ones and tells the client what is
+// different, each line under the new version, and the watchers what follows
+// from it.
+func (s *session) adopt(ctx context.Context, snap *directoryv1.Snapshot) {
+	if snap.GetVersion() == s.lists.version {
+		return
+	}
+	old := s.lists
+	oldName, oldBLP := s.name, s.blpAllow
+	s.adoptSettings(snap)
+	s.lists = newLists(snap)
+	visibility := s.name != oldName || s.blpAllow != oldBLP
+	var fresh []*contact
+	for _, c := range s.lists.members {
+		before := old.find(c.email)
+		if before == nil {
+			before = &contact{email: c.email}
+		}
+		c.place, c.seen, c.over = before.place, before.seen, before.over
+		c.shown, c.told, c.absentSince = before.shown, before.told, before.absentSince
+		s.tellDifference(before, c)
+		visibility = visibility || before.on&^msnp.FL != c.on&^msnp.FL
+		if c.on.Has(msnp.FL) && !before.on.Has(msnp.FL) {
+			fresh = append(fresh, c)
+		}
+		if !c.on.Has(msnp.FL) {
+			c.shown = view{}
+		}
+	}
+	for _, c := range old.members {
+		if s.lists.find(c.email) == nil {
+			s.tellDifference(c, &contact{email: c.email})
+		}
+	}
+	if s.phase != msnp.Present {
+		return
+	}
+	if visibility {
+		s.count++
+		s.publish(ctx)
+	}
+	if len(fresh) > 0 {
+		s.reach(ctx, fresh, nil, nil)
+	}
+}
+
+// tellDifference writes the asynchronous lines that turn one contact's entries
+// into another's. Group membership is a list of its own on FL.
+func (s *session) tellDifference(before, after *contact) {
+	if !s.hearsChanges() {
+		return
+	}
+	version := uint64(s.lists.version)
+	for _, x := range []msnp.List{msnp.FL, msnp.AL, msnp.BL, msnp.RL} {
+		switch was, is := before.on.Has(x), after.on.Has(x); {
+		case is && !was:
+			s.line("ADD").Word("0").List(x).Uint(version).Email(after.email).Nick(after.named(x))
+		case was && !is:
+			s.line("REM").Word("0").List(x).Uint(version).Email(after.email)
+		}
+	}
+	if !after.on.Has(msnp.FL) {
+		return
+	}
+	if s.dialect.Has(msnp.Groups) {
+		s.tellGroups(before, after, version)
+	}
+	if s.synced && before.phoneNumbers() != after.phoneNumbers() {
+		s.dialect.AppendPhones(s.lines(), s.lists.version, after.email, after.phoneNumbers())
+	}
+}
+
+func (s *session) tellGroups(before, after *contact, version uint64) {
+	was := before.groups
+	if !before.on.Has(msnp.FL) {
+		was = msnp.GroupSet(0).With(0) // what an ADD without a group means
+	}
+	for _, g := range s.lists.groups {
+		switch {
+		case after.groups.Has(g.ID) && !was.Has(g.ID):
+			s.line("ADD").Word("0").List(msnp.FL).Uint(version).Email(after.email).Nick(after.named(msnp.FL)).Uint(uint64(g.ID))
+		case was.Has(g.ID) && !after.groups.Has(g.ID):
+			s.line("REM").Word("0").List(msnp.FL).Uint(version).Email(after.email).Uint(uint64(g.ID))
+		}
+	}
+}
+
+// before brings the session to the state on which its edit was made, if the
+// directory had a newer one than the session.
+func (s *session) before(ctx context.Context, r *directoryv1.EditResponse) {
+	if snap := r.GetBefore(); snap != nil {
+		s.adopt(ctx, snap)
+	}
+	s.stale = false
+	s.lists.version = r.GetVersion()
+}
