@@ -1,0 +1,26 @@
+package script
+
+import (
+	"context"
+
+	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
+)
+
+// A Network is what transcripts are played against: services in this process or
+// anywhere else. Its methods may be called from many goroutines.
+type Network interface {
+	// Dispatch is the host:port of a dispatch server, as it names itself to
+	// clients.
+	Dispatch() string
+	// Notification is the host:port of the i-th notification node, counted
+	// from 0; past the last it starts over.
+	Notification(i int) string
+	// Accounts and Directory create accounts and their lists. They work while
+	// the network runs.
+	Accounts() directoryv1.AccountsClient
+	Directory() directoryv1.DirectoryClient
+	// Settle returns when everything that was caused by commands answered so
+	// far, and by connections seen closed so far, has been written to the
+	// clients it concerns.
+	Settle(ctx context.Context) error
+}
