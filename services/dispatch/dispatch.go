@@ -5,6 +5,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,19 +35,29 @@ type Config struct {
 	InfoURL     string `name:"info-url" help:"Where CVR says more can be read." default:"http://messenger.example.com/"`
 }
 
+// withDefaults replaces zero values by the defaults of their tags, so that the
+// zero Config is usable.
+func (c Config) withDefaults() Config {
+	c.LoginTimeout = cmp.Or(c.LoginTimeout, time.Minute)
+	c.ReferralTimeout = cmp.Or(c.ReferralTimeout, 10*time.Second)
+	c.DownloadURL = cmp.Or(c.DownloadURL, "http://messenger.example.com/download")
+	c.InfoURL = cmp.Or(c.InfoURL, "http://messenger.example.com/")
+	return c
+}
+
 // Validate returns all faults of the configuration, joined.
 func (c Config) Validate() error {
 	faults := []error{c.Config.Validate()}
 	for _, name := range c.Dialects {
 		if _, ok := msnp.DialectByName(name); !ok {
-			faults = append(faults, fmt.Errorf("dialect %q is unknown: MSNP2 to MSNP7 are served", name))
+			faults = append(faults, fmt.Errorf("dialects: %q is unknown, MSNP2 to MSNP7 are served", name))
 		}
 	}
-	if c.LoginTimeout <= 0 {
-		faults = append(faults, fmt.Errorf("login-timeout must be above 0, not %s", c.LoginTimeout))
+	if c.LoginTimeout < 0 {
+		faults = append(faults, fmt.Errorf("login-timeout: %s is negative", c.LoginTimeout))
 	}
-	if c.ReferralTimeout <= 0 {
-		faults = append(faults, fmt.Errorf("referral-timeout must be above 0, not %s", c.ReferralTimeout))
+	if c.ReferralTimeout < 0 {
+		faults = append(faults, fmt.Errorf("referral-timeout: %s is negative", c.ReferralTimeout))
 	}
 	return errors.Join(faults...)
 }
@@ -76,6 +87,7 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	cfg = cfg.withDefaults()
 	s := &Service{
 		cfg:       cfg,
 		log:       deps.Log,

@@ -9,6 +9,7 @@
 package notification
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -59,27 +60,54 @@ type Config struct {
 	DrainTime time.Duration `help:"Sessions are closed evenly over this time when the node drains." default:"30s"`
 }
 
+// withDefaults replaces zero values by the defaults of their tags, so that the
+// zero Config is usable.
+func (c Config) withDefaults() Config {
+	c.LoginTimeout = cmp.Or(c.LoginTimeout, time.Minute)
+	c.CallTimeout = cmp.Or(c.CallTimeout, 5*time.Second)
+	c.Capacity = cmp.Or(c.Capacity, 20_000)
+	c.RollCallTime = cmp.Or(c.RollCallTime, time.Second)
+	c.AuditInterval = cmp.Or(c.AuditInterval, 5*time.Minute)
+	c.ResyncTime = cmp.Or(c.ResyncTime, 5*time.Second)
+	c.EventQueue = cmp.Or(c.EventQueue, 4096)
+	c.ReferralTimeout = cmp.Or(c.ReferralTimeout, 10*time.Second)
+	c.DownloadURL = cmp.Or(c.DownloadURL, "http://messenger.example.com/download")
+	c.InfoURL = cmp.Or(c.InfoURL, "http://messenger.example.com/")
+	c.PageURL = cmp.Or(c.PageURL, "http://messenger.example.com/")
+	c.LoginURL = cmp.Or(c.LoginURL, "http://messenger.example.com/login")
+	c.DrainTime = cmp.Or(c.DrainTime, 30*time.Second)
+	return c
+}
+
 // Validate returns all faults of the configuration, joined.
 func (c Config) Validate() error {
 	faults := []error{c.Config.Validate()}
 	for _, name := range c.Dialects {
 		if _, ok := msnp.DialectByName(name); !ok {
-			faults = append(faults, fmt.Errorf("dialect %q is unknown: MSNP2 to MSNP7 are served", name))
+			faults = append(faults, fmt.Errorf("dialects: %q is unknown, MSNP2 to MSNP7 are served", name))
 		}
 	}
-	for name, d := range map[string]time.Duration{
-		"login-timeout": c.LoginTimeout, "call-timeout": c.CallTimeout, "roll-call-time": c.RollCallTime,
-		"audit-interval": c.AuditInterval, "resync-time": c.ResyncTime, "referral-timeout": c.ReferralTimeout,
+	for _, d := range []struct {
+		name string
+		time time.Duration
+	}{
+		{"login-timeout", c.LoginTimeout},
+		{"call-timeout", c.CallTimeout},
+		{"roll-call-time", c.RollCallTime},
+		{"audit-interval", c.AuditInterval},
+		{"resync-time", c.ResyncTime},
+		{"referral-timeout", c.ReferralTimeout},
+		{"drain-time", c.DrainTime},
 	} {
-		if d <= 0 {
-			faults = append(faults, fmt.Errorf("%s must be above 0, not %s", name, d))
+		if d.time < 0 {
+			faults = append(faults, fmt.Errorf("%s: %s is negative", d.name, d.time))
 		}
 	}
-	if c.Capacity <= 0 {
-		faults = append(faults, fmt.Errorf("capacity must be above 0, not %d", c.Capacity))
+	if c.Capacity < 0 {
+		faults = append(faults, fmt.Errorf("capacity: %d is negative", c.Capacity))
 	}
-	if c.EventQueue <= 0 {
-		faults = append(faults, fmt.Errorf("event-queue must be above 0, not %d", c.EventQueue))
+	if c.EventQueue < 0 {
+		faults = append(faults, fmt.Errorf("event-queue: %d is negative", c.EventQueue))
 	}
 	return errors.Join(faults...)
 }
@@ -122,6 +150,7 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	cfg = cfg.withDefaults()
 	s := &Service{
 		cfg:       cfg,
 		directory: deps.Directory,
