@@ -1,0 +1,73 @@
+// Command summary runs "go test" with its arguments, shows each package in a
+// line and the output of what failed, and ends with one line that counts:
+//
+//	412 passed, 0 failed, 0 skipped
+//
+// Subtests are counted, and so is a package that fails outside a test. A skip
+// is a failure here: whoever runs everything wants to know what did not run.
+// The exit status is 0 only if something passed and nothing failed or was
+// skipped.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	// An interrupt goes to the tests, too; they end and are summed up.
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+
+	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "summary: run go test: %v\n", err)
+		return 1
+	}
+	s := newSummary(os.Stdout)
+	readErr := s.read(stdout)
+	_, _ = io.Copy(io.Discard, stdout) // or go test would wait for a reader
+	waitErr := cmd.Wait()
+	s.finish(errors.Join(readErr, waitErr))
+	if !s.good() {
+		return 1
+	}
+	return 0
+}
+
+// read handles the events of go test until there are no more.
+func (s *summary) read(r io.Reader) error {
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 0 {
+			var e event
+			if json.Unmarshal(line, &e) != nil {
+				// Not an event: something wrote past go test.
+				fmt.Fprintf(s.w, "%s", line)
+			} else {
+				s.handle(e)
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return fmt.Errorf("read the events of go test: %w", err)
+		}
+	}
+}
