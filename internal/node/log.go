@@ -9,7 +9,7 @@ import (
 )
 
 // newLogger logs to w in the format of flags.
-func newLogger(w io.Writer, flags Flags) *slog.Logger {
+func newLogger(w io.Writer, flags LogFlags) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: flags.LogLevel}
 	var h slog.Handler = slog.NewTextHandler(w, opts)
 	if flags.LogFormat == "json" {

@@ -16,7 +16,7 @@ func TestLogCarriesTheTrace(t *testing.T) {
 	defer span.End()
 
 	var b bytes.Buffer
-	log := newLogger(&b, Flags{LogFormat: "json"}).With("node", "n1")
+	log := newLogger(&b, LogFlags{LogFormat: "json"}).With("node", "n1")
 	log.InfoContext(ctx, "in a span")
 	log.Info("outside")
 
@@ -47,7 +47,7 @@ func TestLogCarriesTheTrace(t *testing.T) {
 
 func TestLogLevel(t *testing.T) {
 	var b bytes.Buffer
-	log := newLogger(&b, Flags{LogFormat: "text", LogLevel: slog.LevelWarn})
+	log := newLogger(&b, LogFlags{LogFormat: "text", LogLevel: slog.LevelWarn})
 	log.Info("less")
 	log.WithGroup("g").Warn("more", "k", 1)
 	if got := b.String(); strings.Contains(got, "less") || !strings.Contains(got, "msg=more g.k=1") {

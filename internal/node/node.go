@@ -51,10 +51,15 @@ const (
 
 // Flags configure a process. Their tags are read by kong.
 type Flags struct {
-	LogLevel        slog.Level    `name:"log.level" default:"info" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error." group:"process"`
-	LogFormat       string        `name:"log.format" default:"text" enum:"text,json" placeholder:"FORMAT" help:"Form of the log on standard output: text or json." group:"process"`
+	LogFlags        `embed:""`
 	TelemetryListen string        `name:"telemetry.listen" default:"127.0.0.1:9863" placeholder:"ADDR" help:"Address that serves /metrics, /healthz, /readyz and /debug/pprof; empty for none." group:"process"`
-	DrainTimeout    time.Duration `name:"drain.timeout" default:"30s" placeholder:"TIME" help:"Most time that a drain takes after the first SIGTERM or SIGINT; a second one ends it." group:"process"`
+	DrainTimeout    time.Duration `name:"drain.timeout" default:"45s" placeholder:"TIME" help:"Most time that a drain takes after the first SIGTERM or SIGINT; a second one ends it." group:"process"`
+}
+
+// LogFlags configure the log on standard output.
+type LogFlags struct {
+	LogLevel  slog.Level `name:"log.level" default:"info" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error." group:"process"`
+	LogFormat string     `name:"log.format" default:"text" enum:"text,json" placeholder:"FORMAT" help:"Form of the log on standard output: text or json." group:"process"`
 }
 
 // Validate returns every fault of the flags, joined.
@@ -171,7 +176,7 @@ func supervise(ctx context.Context, role string, flags Flags, main func(ctx cont
 	if err := flags.Validate(); err != nil {
 		return err
 	}
-	log := newLogger(w.stdout, flags)
+	log := newLogger(w.stdout, flags.LogFlags)
 	tel, err := openTelemetry(ctx, role, log)
 	if err != nil {
 		return err

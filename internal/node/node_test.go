@@ -46,7 +46,7 @@ type started struct {
 }
 
 func quietFlags() Flags {
-	return Flags{LogFormat: "text", DrainTimeout: time.Minute}
+	return Flags{LogFlags: LogFlags{LogFormat: "text"}, DrainTimeout: time.Minute}
 }
 
 func start(t *testing.T, flags Flags, main func(ctx context.Context, p *Process) error) *started {
@@ -351,7 +351,7 @@ func TestFlagsValidate(t *testing.T) {
 	if err := quietFlags().Validate(); err != nil {
 		t.Errorf("good flags: want no fault, got %v", err)
 	}
-	err := Flags{LogFormat: "xml"}.Validate()
+	err := Flags{LogFlags: LogFlags{LogFormat: "xml"}}.Validate()
 	for _, want := range []string{`log.format must be text or json, not "xml"`, "drain.timeout must be positive"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("faults: want %q among them, got %v", want, err)
