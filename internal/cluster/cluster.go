@@ -10,14 +10,28 @@
 // speaks of, so Redis may be emptied, fail over or go away: sessions live on,
 // and when it is back the nodes write themselves down again. What was lost
 // meanwhile is never guessed; the [Handler] is told to resync.
+//
+// A node's life, with the words that the log and the other comments use:
+//
+//	          subscribe, join                    end of Run
+//	(new id) ────────────────▶ (beating) ─────────────────▶ (left)
+//	    ▲                          │
+//	    └──────────────────────────┘
+//	      a beat finds the lease gone: Redis forgot the node, or the node was
+//	      cut off or asleep for longer than a lease
 package cluster
 
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
 	"time"
 
-	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // Errors that callers tell apart with [errors.Is].
@@ -39,11 +53,14 @@ var (
 // Options tune a client; the zero value is right for production.
 type Options struct {
 	// Prefix begins every key and channel name; empty is "monarch:". Two
-	// networks that share one Redis differ in it.
+	// networks that share one Redis differ in it. It holds no braces.
 	Prefix string
 	// Command bounds one command against Redis, its retries included, where
 	// the caller's context does not end sooner. Default 3 s.
 	Command time.Duration
+	// Dial connects to a Redis server; nil is TCP, with TLS where the URL asks
+	// for it. A process that embeds its server need not go through a socket.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Timing is how fast a cluster notices things. All nodes of one cluster use
@@ -58,9 +75,36 @@ type Timing struct {
 	Refresh time.Duration
 }
 
+func (t Timing) orDefault() Timing {
+	if t.Lease <= 0 {
+		t.Lease = 10 * time.Second
+	}
+	if t.Beat <= 0 {
+		t.Beat = time.Second
+	}
+	if t.Refresh <= 0 {
+		t.Refresh = time.Second
+	}
+	return t
+}
+
 // Client speaks to one Redis, however that is built: one server, Sentinel or
 // Redis Cluster. All methods may be called from any goroutine.
-type Client struct{}
+type Client struct {
+	rdb     redis.UniversalClient
+	sharded bool // Redis Cluster: channels are sharded
+	keys    keys
+	command time.Duration
+	epochs  epochs
+}
+
+// silence keeps the library's own log lines off standard error. Whatever they
+// tell comes back to us as an error, or as a second subscription.
+var silence = sync.OnceFunc(func() { redis.SetLogger(silent{}) })
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // Open parses a Redis URL and prepares a client; it does not connect. Call
 // [Client.Ping] to learn whether Redis is there. The forms are
@@ -73,38 +117,75 @@ type Client struct{}
 // The last two take TLS as rediss+sentinel and rediss+cluster; Sentinels with
 // credentials of their own take ?sentinel_username= and ?sentinel_password=.
 // Errors never quote the URL, which may hold a password.
-func Open(url string, opt Options) (*Client, error) { return nil, ErrUnavailable }
+func Open(url string, opt Options) (*Client, error) {
+	o, err := parseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	if opt.Prefix == "" {
+		opt.Prefix = "monarch:"
+	}
+	if strings.ContainsAny(opt.Prefix, "{}") {
+		return nil, fmt.Errorf("redis key prefix %q: must not hold braces", opt.Prefix)
+	}
+	if opt.Command <= 0 {
+		opt.Command = 3 * time.Second
+	}
+	silence()
+
+	o.ClientName = "monarch"
+	// RESP2 does all we need, on every server that speaks Redis.
+	o.Protocol = 2
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	o.Dialer = opt.Dial
+	// Callers have deadlines and loops of their own, so the library tries a
+	// broken connection again, but does not sit out an outage.
+	o.ContextTimeoutEnabled = true
+	o.DialTimeout = opt.Command
+	o.ReadTimeout = opt.Command
+	o.WriteTimeout = opt.Command
+	o.DialerRetries = 1
+	o.MaxRetries = 2
+	o.MinRetryBackoff = 10 * time.Millisecond
+	o.MaxRetryBackoff = 100 * time.Millisecond
+
+	return &Client{
+		rdb:     redis.NewUniversalClient(o),
+		sharded: o.IsClusterMode,
+		keys:    keys{opt.Prefix},
+		command: opt.Command,
+	}, nil
+}
 
 // Close ends all connections. Members and views must have returned from Run.
-func (c *Client) Close() error { return nil }
+func (c *Client) Close() error { return c.rdb.Close() }
 
 // Ping asks Redis once whether it is there.
-func (c *Client) Ping(ctx context.Context) error { return ErrUnavailable }
-
-// Lookup reads where users are logged in, by email. Users that are logged in
-// nowhere are missing from the answer. Any number of emails may be asked for.
-func (c *Client) Lookup(ctx context.Context, emails []string) (map[string]*clusterv1.Session, error) {
-	return nil, ErrUnavailable
+func (c *Client) Ping(ctx context.Context) error {
+	ctx, cancel := c.bound(ctx)
+	defer cancel()
+	return unavailable("ping", c.rdb.Ping(ctx).Err())
 }
 
-// Sessions lists the sessions on a node, in no order; for the operator.
-func (c *Client) Sessions(ctx context.Context, node string) ([]*clusterv1.Session, error) {
-	return nil, ErrUnavailable
+// bound gives a context the client's own limit on one step against Redis.
+func (c *Client) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, c.command)
 }
 
-// Forget takes away a record that names a session which its node does not
-// have; s is as [Client.Lookup] gave it. It leaves the epoch behind for a
-// minute, and does nothing if the record has changed since.
-func (c *Client) Forget(ctx context.Context, s *clusterv1.Session) error { return ErrUnavailable }
-
-// Issue writes a ticket that can be redeemed once within ttl, and returns its
-// token: 32 characters of 0-9 and a-f.
-func (c *Client) Issue(ctx context.Context, t *clusterv1.Ticket, ttl time.Duration) (token string, err error) {
-	return "", ErrUnavailable
+// publish queues one publish on a pipeline; its value is the number of
+// subscribers that it reached.
+func (c *Client) publish(ctx context.Context, pipe redis.Pipeliner, channel string, payload []byte) *redis.IntCmd {
+	if c.sharded {
+		return pipe.SPublish(ctx, channel, payload)
+	}
+	return pipe.Publish(ctx, channel, payload)
 }
 
-// Redeem reads and deletes a ticket. Of several calls at once one gets it; the
-// others get [ErrNoTicket].
-func (c *Client) Redeem(ctx context.Context, token string) (*clusterv1.Ticket, error) {
-	return nil, ErrUnavailable
+// unavailable wraps what Redis or the way to it said, or returns nil for nil.
+func unavailable(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: %w", doing, ErrUnavailable, err)
 }

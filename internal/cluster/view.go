@@ -2,37 +2,219 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+	"github.com/redis/go-redis/v9"
+	"google.golang.org/protobuf/proto"
 )
 
 // View is a local copy of the list of nodes. It stays as it is while Redis is
 // away. All methods may be called from any goroutine.
-type View struct{}
+type View struct {
+	c      *Client
+	timing Timing
+	log    *slog.Logger
+	// judge, if set, is given every reading; a member draws its conclusions.
+	judge func(*reading)
+
+	last  atomic.Pointer[reading]
+	ready chan struct{}
+
+	mu sync.Mutex
+	// Own picks since the last refresh, and in the one before: a beat that we
+	// read may be older than a pick by nearly two refreshes.
+	picks, before map[string]uint32
+	// When a node was last seen with its lease.
+	present map[string]sighting
+}
+
+type sighting struct {
+	node *clusterv1.Node
+	at   time.Time
+}
+
+// reading is one read of the list of nodes.
+type reading struct {
+	started time.Time
+	nodes   []*clusterv1.Node          // whose lease stands, by id
+	byID    map[string]*clusterv1.Node // the same
+	absent  []string                   // ids listed without a lease
+	// Seen less than a lease ago and missing now. Redis may just have been
+	// emptied, so rather than nobody Pick takes one of these.
+	missed []*clusterv1.Node
+}
 
 // Watch returns a view that Run keeps fresh. It is for processes that are no
 // nodes themselves; a member has its own.
-func (c *Client) Watch(timing Timing, log *slog.Logger) *View { return nil }
+func (c *Client) Watch(timing Timing, log *slog.Logger) *View {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	v := &View{
+		c:       c,
+		timing:  timing.orDefault(),
+		log:     log,
+		ready:   make(chan struct{}),
+		picks:   make(map[string]uint32),
+		present: make(map[string]sighting),
+	}
+	v.last.Store(&reading{})
+	return v
+}
 
 // Run refreshes the view until ctx ends; then it returns nil.
-func (v *View) Run(ctx context.Context) error { return nil }
+func (v *View) Run(ctx context.Context) error {
+	ticker := time.NewTicker(v.timing.Refresh)
+	defer ticker.Stop()
+	failing := false
+	for {
+		r, err := v.c.readNodes(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && !failing:
+			v.log.Warn("cluster view stands still", "error", err)
+			failing = true
+		case err == nil:
+			if failing {
+				v.log.Info("cluster view is read again")
+				failing = false
+			}
+			v.install(r)
+			if v.judge != nil {
+				v.judge(r)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// install makes r the view.
+func (v *View) install(r *reading) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, n := range r.nodes {
+		v.present[n.Id] = sighting{n, r.started}
+	}
+	for id, s := range v.present {
+		if r.started.Sub(s.at) >= v.timing.Lease {
+			delete(v.present, id)
+		} else if r.byID[id] == nil {
+			r.missed = append(r.missed, s.node)
+		}
+	}
+	v.before, v.picks = v.picks, make(map[string]uint32)
+	if v.last.Swap(r).byID == nil {
+		close(v.ready)
+	}
+}
 
 // Ready is closed once the view has been read for the first time.
-func (v *View) Ready() <-chan struct{} { return nil }
+func (v *View) Ready() <-chan struct{} { return v.ready }
 
 // Nodes returns the nodes whose lease stood at the last refresh that
 // succeeded, in order of their ids. The records are shared: do not change them.
-func (v *View) Nodes() []*clusterv1.Node { return nil }
+func (v *View) Nodes() []*clusterv1.Node { return slices.Clone(v.last.Load().nodes) }
 
 // Node returns one of them by its id, or nil.
-func (v *View) Node(id string) *clusterv1.Node { return nil }
+func (v *View) Node(id string) *clusterv1.Node { return v.last.Load().byID[id] }
 
 // Pick chooses a node of the role for one more client. It draws two serving
 // nodes that have room and takes the less loaded, counting its own recent
 // picks in; always taking the emptiest would send a whole login storm to one
 // node. Nodes named in except are left out, as are draining, full and expired
-// ones. It returns [ErrNoNode] if there is none. Memory only.
+// ones; a capacity of 0 is none stated, and never full. It returns [ErrNoNode]
+// if there is none. Memory only.
 func (v *View) Pick(role clusterv1.Role, except ...string) (*clusterv1.Node, error) {
-	return nil, ErrNoNode
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	r := v.last.Load()
+	for _, nodes := range [][]*clusterv1.Node{r.nodes, r.missed} {
+		var fit []*clusterv1.Node
+		for _, n := range nodes {
+			if n.Role == role && n.State == clusterv1.State_STATE_SERVING &&
+				(n.Capacity == 0 || v.load(n) < uint64(n.Capacity)) && !slices.Contains(except, n.Id) {
+				fit = append(fit, n)
+			}
+		}
+		if len(fit) == 0 {
+			continue
+		}
+		i := rand.IntN(len(fit))
+		if len(fit) > 1 {
+			j := rand.IntN(len(fit) - 1)
+			if j >= i {
+				j++
+			}
+			if v.fuller(fit[i], fit[j]) {
+				i = j
+			}
+		}
+		v.picks[fit[i].Id]++
+		return fit[i], nil
+	}
+	return nil, fmt.Errorf("pick %s: %w", strings.ToLower(strings.TrimPrefix(role.String(), "ROLE_")), ErrNoNode)
+}
+
+// load is the number of sessions as far as we know.
+func (v *View) load(n *clusterv1.Node) uint64 {
+	return uint64(n.Sessions) + uint64(v.picks[n.Id]) + uint64(v.before[n.Id])
+}
+
+// fuller compares the shares of their capacities that two nodes have in use.
+func (v *View) fuller(a, b *clusterv1.Node) bool {
+	return v.load(a)*uint64(max(b.Capacity, 1)) > v.load(b)*uint64(max(a.Capacity, 1))
+}
+
+// readNodes reads the list of nodes and every record on it.
+func (c *Client) readNodes(ctx context.Context) (*reading, error) {
+	ctx, cancel := c.bound(ctx)
+	defer cancel()
+	r := &reading{started: time.Now(), byID: make(map[string]*clusterv1.Node)}
+	ids, err := c.rdb.SMembers(ctx, c.keys.nodes()).Result()
+	if err != nil {
+		return nil, unavailable("read the list of nodes", err)
+	}
+	slices.Sort(ids)
+	for chunk := range slices.Chunk(ids, page) {
+		pipe := c.rdb.Pipeline()
+		replies := make([]*redis.StringCmd, len(chunk))
+		for i, id := range chunk {
+			replies[i] = pipe.Get(ctx, c.keys.node(id))
+		}
+		_, _ = pipe.Exec(ctx) // the commands hold their own errors
+		for i, id := range chunk {
+			value, err := replies[i].Bytes()
+			if errors.Is(err, redis.Nil) {
+				r.absent = append(r.absent, id)
+				continue
+			}
+			if err != nil {
+				return nil, unavailable("read node "+id, err)
+			}
+			n := new(clusterv1.Node)
+			if err := proto.Unmarshal(value, n); err != nil || n.Id != id {
+				// A lease that we cannot read is a lease all the same: the node
+				// lives, it can only not be picked.
+				n = &clusterv1.Node{Id: id}
+			}
+			c.epochs.observe(n.Epoch)
+			r.nodes = append(r.nodes, n)
+			r.byID[id] = n
+		}
+	}
+	return r, nil
 }

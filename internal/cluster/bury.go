@@ -1,0 +1,140 @@
+package cluster
+
+import (
+	"context"
+	"hash/fnv"
+	"slices"
+	"time"
+)
+
+// Silence is not death. What a reading of the nodes says about others, and what
+// it does not:
+//
+//   - A reading that failed is none, and one that lacks this very node says
+//     nothing: Redis was emptied, or we were cut off.
+//   - A lease that is missing does not come back. A node renews only what still
+//     exists, and joins again under a new id; so the sessions shown from the
+//     old id are over, or about to be shown under newer epochs from the new one.
+//     It is still only believed when it is missing for buryBeats beats, in at
+//     least two readings: a node may tell us of itself before we read its lease,
+//     and one that rejoins should have a moment to say so.
+//   - For one lease after its own join a node buries nobody. When Redis was
+//     emptied all join at about the same time; each then has a lease to claim
+//     its sessions again before the others take the old ids as gone.
+//
+// So a dead node is gone for the others at the latest a lease, two readings and
+// buryBeats beats after its last beat.
+//
+// A session record that is missing, in contrast, says little while its node's
+// lease stands: Redis may have been emptied, and the node rewrites records over
+// seconds. It counts only if it is still missing a lease later. That is for
+// those to observe who look sessions up.
+const buryBeats = 3
+
+// undertaker draws conclusions from readings. Only the view's goroutine uses it.
+type undertaker struct {
+	// Nodes that we know of, with the reading since which their lease is missing,
+	// or zero.
+	known map[string]time.Time
+	// Listed ids without a lease, since when.
+	unswept map[string]time.Time
+}
+
+// judge is given every reading of the view.
+func (m *Member) judge(ctx context.Context, r *reading) {
+	m.mu.Lock()
+	id, in, joined := m.id, m.in, m.joined
+	m.mu.Unlock()
+	if in == nil || r.byID[id] == nil {
+		return
+	}
+	for _, n := range r.nodes {
+		if n.Id != id && in.gaps.report(n.Id, n.Sent[id], r.started) {
+			m.missing(ctx, n.Id)
+		}
+	}
+	in.gaps.read(r.started)
+
+	old := r.started.Sub(joined) >= m.timing.Lease
+	m.bury(r, in, old)
+	m.pickUnswept(r, old)
+}
+
+// bury tells the handler of nodes that are gone.
+func (m *Member) bury(r *reading, in *inbox, old bool) {
+	u := &m.undertaker
+	for _, ids := range [][]string{m.out.destinations(), in.gaps.heard()} {
+		for _, id := range ids {
+			if _, ok := u.known[id]; !ok && !m.IsSelf(id) {
+				u.known[id] = time.Time{}
+			}
+		}
+	}
+	for _, n := range r.nodes {
+		if !m.IsSelf(n.Id) {
+			u.known[n.Id] = time.Time{}
+		}
+	}
+	for id, since := range u.known {
+		switch {
+		case r.byID[id] != nil:
+		case since.IsZero():
+			u.known[id] = r.started
+		case old && r.started.Sub(since) >= buryBeats*m.timing.Beat:
+			delete(u.known, id)
+			m.out.forget(id)
+			in.gaps.forget(id)
+			m.log.Info("node is gone", "node", id)
+			m.handler.Gone(id)
+		}
+	}
+}
+
+// pickUnswept hands dead ids to the sweeper. They are given a lease more: an id
+// stands in the list from before its first lease. After that each node waits a
+// while of its own, so that mostly one of them does the work.
+func (m *Member) pickUnswept(r *reading, old bool) {
+	u := &m.undertaker
+	for id := range u.unswept {
+		if !slices.Contains(r.absent, id) {
+			delete(u.unswept, id)
+		}
+	}
+	for _, id := range r.absent {
+		since, ok := u.unswept[id]
+		if !ok {
+			u.unswept[id] = r.started
+			continue
+		}
+		if old && r.started.Sub(since) >= m.timing.Lease+spread(m.ID()+id, m.timing.Lease/2) {
+			select {
+			case m.sweeps <- id:
+			default: // busy: the next reading brings it again
+			}
+		}
+	}
+}
+
+// spread maps a text to a duration below limit, evenly and always the same.
+func spread(text string, limit time.Duration) time.Duration {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(text))
+	return time.Duration(uint64(limit) * uint64(h.Sum32()) >> 32)
+}
+
+// sweepDead sweeps the ids that it is handed until ctx ends.
+func (m *Member) sweepDead(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case id := <-m.sweeps:
+			freed, err := m.c.sweep(ctx, id)
+			if err != nil {
+				m.log.Debug("sweep broke off", "dead", id, "freed", freed, "error", err)
+				continue
+			}
+			m.log.Info("swept a dead node", "dead", id, "sessions", freed)
+		}
+	}
+}

@@ -1,0 +1,372 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	// maxMessage bounds one message. The largest is a presence with some
+	// thousands of recipients on one node.
+	maxMessage = 1 << 20
+	// batchBytes is where a batch ends and the next begins.
+	batchBytes = 256 << 10
+	// roundBytes bounds one pipeline.
+	roundBytes = 4 << 20
+	// outboxBytes bounds all queues of a node together.
+	outboxBytes = 64 << 20
+)
+
+var (
+	errFull  = errors.New("queue is full")
+	errLarge = errors.New("message is too large")
+	errStale = errors.New("message waited too long for redis")
+	errEnded = errors.New("node has left the cluster")
+)
+
+// outbox takes messages from anybody and publishes them from one goroutine.
+//
+// One pipeline is under way at a time. What gathers meanwhile leaves with the
+// next as one batch for each destination: when idle a message leaves at once,
+// under load Redis sees far fewer operations than there are messages.
+//
+// Every batch to a destination has the next number, and keeps it when it has to
+// be tried again, so the receiver can tell a repetition from news. Messages
+// that are dropped use up a number too: the receiver finds it missing, at the
+// next batch or through the beat, and resyncs.
+type outbox struct {
+	limit int           // bytes queued for one destination
+	hold  time.Duration // that a message may be old when it is published
+	wake  chan struct{}
+
+	mu     sync.Mutex
+	from   string // node id of the sender
+	queues map[string]*queue
+	ready  []*queue // those with something to send, in the order they got it
+	bytes  int
+	period uint64         // counts calls of flush
+	open   map[uint64]int // messages under way, by the period they were put in
+	moved  chan struct{}  // if somebody waits: closed when open changes
+	closed bool
+}
+
+// queue is what waits for one destination.
+type queue struct {
+	to       string
+	items    []item
+	bytes    int
+	sequence uint64 // of the last batch
+	settled  uint64 // of the last batch that is published or given up
+	dropped  bool   // since the last batch
+}
+
+type item struct {
+	msg    *clusterv1.Message
+	wire   []byte // msg as an element of Batch.messages
+	ask    *asked // if somebody waits for the answer
+	period uint64
+	at     time.Time
+}
+
+// batch is one publish.
+type batch struct {
+	from, to string
+	sequence uint64
+	items    []item
+	payload  []byte
+}
+
+func newOutbox(from string, limit int, hold time.Duration) *outbox {
+	return &outbox{
+		from:   from,
+		limit:  limit,
+		hold:   hold,
+		wake:   make(chan struct{}, 1),
+		queues: make(map[string]*queue),
+		open:   make(map[uint64]int),
+	}
+}
+
+// put queues a message. It returns an error, for the log and for who asked, if
+// the message was dropped instead.
+func (o *outbox) put(to string, msg *clusterv1.Message, ask *asked) error {
+	wire, err := appendMessage(nil, msg)
+	if err != nil {
+		return err
+	}
+	if len(wire) > maxMessage {
+		return errLarge
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return errEnded
+	}
+	q := o.queues[to]
+	if q == nil {
+		q = &queue{to: to}
+		o.queues[to] = q
+	}
+	if q.bytes+len(wire) > o.limit || o.bytes+len(wire) > outboxBytes {
+		q.dropped = true
+		q.report()
+		return errFull
+	}
+	if len(q.items) == 0 {
+		o.ready = append(o.ready, q)
+	}
+	q.items = append(q.items, item{msg, wire, ask, o.period, time.Now()})
+	q.bytes += len(wire)
+	o.bytes += len(wire)
+	o.open[o.period]++
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// take cuts the next round of batches. stale are messages that waited too long
+// for Redis, or whose asker has gone.
+func (o *outbox) take() (round []*batch, stale []item) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for size := 0; len(o.ready) > 0 && size < roundBytes; {
+		q := o.ready[0]
+		b := &batch{from: o.from, to: q.to}
+		bytes := 0
+		for len(q.items) > 0 {
+			it := q.items[0]
+			if gone := it.ask != nil && it.ask.left.Load(); gone || o.stale(it) {
+				stale = append(stale, it)
+				q.dropped = q.dropped || !gone
+			} else if len(b.items) > 0 && bytes+len(it.wire) > batchBytes {
+				break
+			} else {
+				b.items = append(b.items, it)
+				bytes += len(it.wire)
+			}
+			o.shift(q)
+		}
+		if len(q.items) == 0 {
+			q.items = nil
+			o.ready = slices.Delete(o.ready, 0, 1)
+		}
+		if len(b.items) == 0 {
+			q.report()
+			continue
+		}
+		q.skip()
+		q.sequence++
+		b.sequence = q.sequence
+		b.payload = appendBatch(make([]byte, 0, bytes+64), b.from, b.sequence, b.items)
+		size += len(b.payload)
+		round = append(round, b)
+	}
+	return round, stale
+}
+
+// shift takes the first message off a queue.
+func (o *outbox) shift(q *queue) {
+	n := len(q.items[0].wire)
+	q.items[0] = item{}
+	q.items = q.items[1:]
+	q.bytes -= n
+	o.bytes -= n
+}
+
+// stale reports whether a message is too old to be published.
+func (o *outbox) stale(it item) bool { return time.Since(it.at) > o.hold }
+
+// skip uses up a number for what was dropped since the last batch.
+func (q *queue) skip() {
+	if q.dropped {
+		q.sequence++
+		q.dropped = false
+	}
+}
+
+// report makes a drop part of what the beat tells, if no batch is to follow by
+// which the receiver would notice.
+func (q *queue) report() {
+	if q.dropped && len(q.items) == 0 && q.settled == q.sequence {
+		q.skip()
+		q.settled = q.sequence
+	}
+}
+
+// settle notes a batch that is published or given up.
+func (o *outbox) settle(b *batch) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if q := o.queues[b.to]; q != nil && b.from == o.from {
+		q.settled = max(q.settled, b.sequence)
+		q.report()
+	}
+	o.done(b.items)
+}
+
+// discard notes messages that take part no more.
+func (o *outbox) discard(items []item) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.done(items)
+}
+
+// done takes messages out of the count that flush waits for. The caller holds mu.
+func (o *outbox) done(items []item) {
+	for _, it := range items {
+		if o.open[it.period]--; o.open[it.period] == 0 {
+			delete(o.open, it.period)
+		}
+	}
+	if o.moved != nil {
+		close(o.moved)
+		o.moved = nil
+	}
+}
+
+// flush waits until everything put so far is published or given up.
+func (o *outbox) flush(ctx context.Context) error {
+	o.mu.Lock()
+	until := o.period
+	o.period++
+	o.mu.Unlock()
+	for {
+		moved := o.under(until)
+		if moved == nil {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// under returns nil if nothing of the periods up to the given one is under way,
+// and else what is closed when that may have changed.
+func (o *outbox) under(until uint64) <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for period := range o.open {
+		if period <= until {
+			if o.moved == nil {
+				o.moved = make(chan struct{})
+			}
+			return o.moved
+		}
+	}
+	return nil
+}
+
+// settled returns the last number settled for each destination, for the beat.
+func (o *outbox) settled() map[string]uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	sent := make(map[string]uint64, len(o.queues))
+	for to, q := range o.queues {
+		if q.settled > 0 {
+			sent[to] = q.settled
+		}
+	}
+	return sent
+}
+
+// restart numbers the batches from 1 again, under a new id of the sender.
+func (o *outbox) restart(from string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.from == from {
+		return
+	}
+	o.from = from
+	for to, q := range o.queues {
+		if len(q.items) == 0 {
+			delete(o.queues, to)
+			continue
+		}
+		q.sequence, q.settled = 0, 0
+	}
+}
+
+// destinations lists the nodes that something was sent to.
+func (o *outbox) destinations() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	ids := make([]string, 0, len(o.queues))
+	for id := range o.queues {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// forget drops what is known of a destination that is gone, unless there is
+// something to send.
+func (o *outbox) forget(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if q := o.queues[id]; q != nil && len(q.items) == 0 {
+		delete(o.queues, id)
+	}
+}
+
+// queued returns the bytes that wait.
+func (o *outbox) queued() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.bytes
+}
+
+// end refuses what comes from now on and returns what was never published.
+func (o *outbox) end() []item {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	var left []item
+	for _, q := range o.ready {
+		left = append(left, q.items...)
+		o.bytes -= q.bytes
+		q.items, q.bytes = nil, 0
+	}
+	o.ready = nil
+	o.done(left)
+	return left
+}
+
+// appendMessage appends msg as one element of Batch.messages. Encoding a
+// message where it is sent bounds a queue by what it will put on the wire, and
+// keeps one that cannot be encoded out of everybody else's batch.
+func appendMessage(b []byte, msg *clusterv1.Message) ([]byte, error) {
+	opt := proto.MarshalOptions{}
+	b = protowire.AppendTag(b, batchMessages, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(opt.Size(msg)))
+	return opt.MarshalAppend(b, msg)
+}
+
+// Field numbers of clusterv1.Batch.
+const (
+	batchFrom     = 1
+	batchSequence = 2
+	batchMessages = 3
+)
+
+// appendBatch appends a clusterv1.Batch of messages that are encoded already.
+func appendBatch(b []byte, from string, sequence uint64, items []item) []byte {
+	b = protowire.AppendTag(b, batchFrom, protowire.BytesType)
+	b = protowire.AppendString(b, from)
+	b = protowire.AppendTag(b, batchSequence, protowire.VarintType)
+	b = protowire.AppendVarint(b, sequence)
+	for _, it := range items {
+		b = append(b, it.wire...)
+	}
+	return b
+}

@@ -1,0 +1,135 @@
+package cluster
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// post publishes what the outbox holds until ctx ends.
+func (m *Member) post(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.out.wake:
+		}
+		for ctx.Err() == nil {
+			round, stale := m.out.take()
+			if len(stale) > 0 {
+				m.giveUp(ctx, stale)
+				m.out.discard(stale)
+			}
+			if len(round) == 0 {
+				break
+			}
+			m.postRound(ctx, round)
+		}
+	}
+}
+
+// postRound publishes a round of batches. While Redis is away it tries again
+// until they are too old.
+func (m *Member) postRound(ctx context.Context, round []*batch) {
+	var wait backoff
+	for {
+		var again []*batch
+		reached, errs := m.publish(ctx, round)
+		for i, b := range round {
+			switch {
+			case errs[i] == nil:
+				m.posted(ctx, b, reached[i])
+			case ctx.Err() != nil || m.out.stale(b.items[0]):
+				m.giveUp(ctx, b.items)
+				m.out.settle(b)
+			default:
+				again = append(again, b)
+			}
+		}
+		if len(again) == 0 {
+			return
+		}
+		m.log.Debug("publish again", "batches", len(again))
+		wait.sleep(ctx)
+		round = again
+	}
+}
+
+// publish sends batches in one pipeline and returns, for each, the number of
+// subscribers that it reached, or an error. After an error a batch may have been
+// published all the same, so it keeps its number.
+func (m *Member) publish(ctx context.Context, round []*batch) (reached []int64, errs []error) {
+	ctx, cancel := m.c.bound(ctx)
+	defer cancel()
+	pipe := m.c.rdb.Pipeline()
+	replies := make([]*redis.IntCmd, len(round))
+	for i, b := range round {
+		replies[i] = m.c.publish(ctx, pipe, m.c.keys.inbox(b.to), b.payload)
+	}
+	_, _ = pipe.Exec(ctx) // the commands hold their own errors
+	for _, reply := range replies {
+		n, err := reply.Result()
+		reached = append(reached, n)
+		errs = append(errs, err)
+	}
+	return reached, errs
+}
+
+// posted handles a batch that Redis took.
+func (m *Member) posted(ctx context.Context, b *batch, reached int64) {
+	m.metrics.sent.Add(ctx, 1, m.metrics.labels)
+	if reached == 0 {
+		m.metrics.undelivered.Add(ctx, int64(len(b.items)), m.metrics.labels)
+		for _, it := range b.items {
+			m.uncount(it.msg)
+			if it.ask != nil {
+				it.ask.end(nil, ErrNobody)
+			} else {
+				m.handler.Undelivered(b.to, it.msg)
+			}
+		}
+	}
+	m.out.settle(b)
+}
+
+// giveUp handles messages that will not be published.
+func (m *Member) giveUp(ctx context.Context, items []item) {
+	for _, it := range items {
+		m.lose(ctx, it, errStale)
+	}
+}
+
+// lose handles one message that is dropped.
+func (m *Member) lose(ctx context.Context, it item, why error) {
+	m.metrics.dropped.Add(ctx, 1, m.metrics.loss(why))
+	m.uncount(it.msg)
+	if it.ask != nil {
+		it.ask.end(nil, unavailable("ask", why))
+	}
+}
+
+// loop delivers the messages of the node to itself until ctx ends.
+func (m *Member) loop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.local.wake:
+		}
+		for ctx.Err() == nil {
+			round, stale := m.local.take()
+			m.local.discard(stale)
+			if len(round) == 0 {
+				break
+			}
+			for _, b := range round {
+				m.delivering.Lock()
+				for _, it := range b.items {
+					m.deliver(ctx, b.to, it.msg)
+				}
+				m.delivering.Unlock()
+				m.local.settle(b)
+			}
+		}
+	}
+}
