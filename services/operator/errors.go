@@ -79,7 +79,7 @@ func directoryError(err error, doing string) error {
 	case st.Code() == codes.DeadlineExceeded, errors.Is(err, context.DeadlineExceeded):
 		return fault(http.StatusGatewayTimeout, err, "the directory did not answer in time")
 	case st.Code() == codes.Unavailable:
-		return fault(http.StatusServiceUnavailable, err, "the directory cannot be reached")
+		return fault(http.StatusServiceUnavailable, err, "the directory or its database cannot be reached")
 	case st.Code() == codes.Unauthenticated, st.Code() == codes.PermissionDenied:
 		return fault(http.StatusBadGateway, err, "the directory refuses this operator (are the accounts tokens of both the same?)")
 	default:

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -29,69 +30,23 @@ func (s *Service) newMember(deps Deps) *cluster.Member {
 		Timing: deps.Timing,
 		Log:    s.log,
 		Meter:  deps.Meter,
-	}, inbox{s})
+	}, inbox{s.log})
 }
 
-// inbox hears what comes to the operator. It holds no session, so of all that
-// nodes tell each other only a Settle concerns it.
-type inbox struct{ s *Service }
+// inbox hears what comes to the operator: nothing that concerns it, as it holds
+// no session.
+type inbox struct{ log *slog.Logger }
 
-func (i inbox) Deliver(_ context.Context, from string, m *clusterv1.Message) {
-	if m.GetSettle() == nil {
-		return
-	}
-	select {
-	case i.s.settles <- settle{from: from, ask: m.GetAsk(), peers: m.GetSettle().GetPeers()}:
-	default: // Without an answer the asker asks again.
-	}
-}
+func (inbox) Deliver(context.Context, string, *clusterv1.Message) {}
 
 // Undelivered means that the node of a session is gone, and the session with
 // it: what it should have heard has no hearer.
 func (i inbox) Undelivered(to string, _ *clusterv1.Message) {
-	i.s.log.Debug("message reached nobody", "node", to)
+	i.log.Debug("message reached nobody", "node", to)
 }
 
 func (inbox) Gone(string)           {}
 func (inbox) Resync(string, string) {}
-
-// settle is a Settle that waits for its answer.
-type settle struct {
-	from  string
-	ask   uint64
-	peers []string
-}
-
-// answerSettles answers until ctx ends. The operator handles messages as they
-// come, so there is nothing to wait for but the peers that an asker names.
-func (s *Service) answerSettles(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case asked := <-s.settles:
-			s.answerSettle(ctx, asked)
-		}
-	}
-}
-
-func (s *Service) answerSettle(ctx context.Context, asked settle) {
-	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
-	defer cancel()
-	for _, peer := range asked.peers {
-		if s.member.IsSelf(peer) {
-			continue
-		}
-		_, err := s.member.Ask(ctx, peer, &clusterv1.Message{Kind: &clusterv1.Message_Settle{Settle: &clusterv1.Settle{}}})
-		if err != nil {
-			return // Without an answer the asker asks again.
-		}
-	}
-	sent, handled := s.member.Traffic()
-	s.member.Answer(asked.from, asked.ask, &clusterv1.Message{Kind: &clusterv1.Message_Settle{
-		Settle: &clusterv1.Settle{Sent: sent, Handled: handled},
-	}})
-}
 
 // endSession closes the live session of a user whose account an edit has just
 // taken away. That edit is committed, so it goes on when the client of the

@@ -120,7 +120,6 @@ type Service struct {
 	hasToken bool
 	mux      *http.ServeMux
 	slots    chan struct{}
-	settles  chan settle
 	observe  *telemetry
 }
 
@@ -141,7 +140,6 @@ func New(cfg Config, deps Deps) *Service {
 		hasToken: deps.Token != "",
 		mux:      http.NewServeMux(),
 		slots:    make(chan struct{}, cfg.MaxRequests),
-		settles:  make(chan settle, 16),
 		observe:  newTelemetry(deps.Meter, deps.Tracer),
 	}
 	s.member = s.newMember(deps)
@@ -181,7 +179,6 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		return nil
 	})
-	group.Go(func() error { return s.answerSettles(memberCtx) })
 	group.Go(func() error {
 		defer leave()
 		return s.serveHTTP(ctx, ln)
