@@ -19,9 +19,9 @@ const module = "github.com/monarch-msn/monarch/"
 // pkg is what is needed of "go list -json".
 type pkg struct {
 	ImportPath string
+	Dir        string
 	Doc        string
 	Imports    []string // without those of tests
-	Standard   bool
 	GoFiles    []string
 	Error      *struct{ Err string }
 }
@@ -33,7 +33,7 @@ func (p pkg) name() string { return strings.TrimPrefix(p.ImportPath, module) }
 func listed(t *testing.T) []pkg {
 	t.Helper()
 	var stderr bytes.Buffer
-	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Doc,Imports,GoFiles,Error", "work")
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Doc,Imports,GoFiles,Error", "work")
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {

@@ -1,0 +1,103 @@
+# Everything here needs Go and make; the tests install what else they need.
+# Run "make" for a list of targets.
+
+GO ?= go
+# Flags of monarch for "make run": make run ARGS="--notification.nodes 3"
+ARGS ?=
+# Time for each fuzz target in "make check".
+FUZZTIME ?= 5s
+
+# The modules of the workspace. The pattern "work" names the packages of all.
+MODULES := . msnp proto
+# Tools are built outside the workspace, so that their versions stay out of it.
+TOOL = GOWORK=off $(GO) build -C tools -o ../bin/tools/
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Targets of one run share a build cache and two stores: in order, please.
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: run
+run: ## Build and start a whole network in one process; ARGS are flags of "monarch all".
+	@$(GO) build -o bin/ ./cmd/monarch
+	@exec bin/monarch all $(ARGS)
+
+.PHONY: build
+build: ## Build all commands into bin/.
+	$(GO) build -o bin/ ./cmd/...
+
+.PHONY: test
+test: ## Run all tests against real stores, with the race detector; nothing is skipped.
+	@$(GO) build -o bin/test/ ./test/stores ./test/summary
+	@bin/test/stores bin/test/summary -race -count=1 -timeout=15m work
+
+.PHONY: check
+check: check-format check-vet check-lint check-fences check-modules check-generated check-fuzz test ## Run what CI runs.
+
+.PHONY: generate
+generate: ## Generate Go code from proto/.
+	cd proto && GOWORK=off $(GO) tool -modfile=../tools/go.mod buf generate
+
+# The steps of check, which can be run by themselves.
+
+.PHONY: check-format
+check-format: bin/tools/gofumpt
+	@echo "== format"
+	@unformatted=$$(bin/tools/gofumpt -l .) || exit; \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run make format:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: format
+format: bin/tools/gofumpt ## Format all Go files.
+	bin/tools/gofumpt -w .
+
+.PHONY: check-vet
+check-vet:
+	@echo "== vet"
+	@$(GO) vet work
+
+.PHONY: check-lint
+check-lint: bin/tools/staticcheck
+	@echo "== lint"
+	@bin/tools/staticcheck work
+
+.PHONY: check-fences
+check-fences:
+	@echo "== import fences"
+	@$(GO) test -count=1 ./test/fences
+
+# A workspace build accepts an import that the module's own go.mod lacks.
+.PHONY: check-modules
+check-modules:
+	@for module in $(MODULES); do \
+		echo "== module $$module"; \
+		(cd $$module && GOWORK=off $(GO) build ./... && GOWORK=off $(GO) mod tidy -diff) || exit; \
+	done
+
+.PHONY: check-generated
+check-generated:
+	@echo "== generated code"
+	@cd proto && GOWORK=off $(GO) tool -modfile=../tools/go.mod buf lint
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && cd proto && \
+	GOWORK=off $(GO) tool -modfile=../tools/go.mod buf generate -o "$$fresh" && \
+	for file in $$( (find . -name '*.pb.go'; cd "$$fresh" && find . -name '*.pb.go') | sort -u); do \
+		cmp -s "$$file" "$$fresh/$$file" || { echo "proto/$$file is not what its .proto file gives, run make generate"; exit 1; }; \
+	done
+
+.PHONY: check-fuzz
+check-fuzz:
+	@for target in $$($(GO) test -list '^Fuzz' ./msnp | grep '^Fuzz'); do \
+		echo "== $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./msnp || exit; \
+	done
+
+bin/tools/gofumpt: tools/go.mod tools/go.sum
+	@$(TOOL) mvdan.cc/gofumpt
+	@touch $@
+
+bin/tools/staticcheck: tools/go.mod tools/go.sum
+	@$(TOOL) honnef.co/go/tools/cmd/staticcheck
+	@touch $@
