@@ -1,0 +1,428 @@
+// Package allinone runs a whole network in one process: every service as it
+// runs in a process of its own, over loopback sockets, an in-memory gRPC
+// listener, SQLite and an embedded Redis, or over the real stores where their
+// URLs are given. There is no second implementation of anything here.
+package allinone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/monarch-msn/monarch/internal/cluster"
+	"github.com/monarch-msn/monarch/internal/front"
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
+	"github.com/monarch-msn/monarch/services/directory"
+	"github.com/monarch-msn/monarch/services/dispatch"
+	"github.com/monarch-msn/monarch/services/notification"
+	"github.com/monarch-msn/monarch/services/operator"
+)
+
+// Options say what to run. The zero value of a field is a small network for
+// tests: one notification node, ports chosen by the system, embedded stores.
+type Options struct {
+	// DataDir holds the database, the keys and the operator's token. It is
+	// created if it is missing.
+	DataDir string
+	// Bind is the address that every client listener binds; empty is
+	// 127.0.0.1.
+	Bind string
+	// Advertise is the host that XFR names; empty is the bind address, or for
+	// a wildcard the address by which each client came.
+	Advertise string
+	// DispatchPort, and NotificationPort of the first node, the next ones
+	// counting up; 0 lets the system choose.
+	DispatchPort, NotificationPort int
+	// NotificationNodes is how many; 0 is one.
+	NotificationNodes int
+	// OperatorListen is host:port; empty runs no operator.
+	OperatorListen string
+	// Redis and Database are URLs; empty is the embedded Redis, and SQLite in
+	// the data directory.
+	Redis, Database string
+	// Cluster and Timing tune Redis and the leases; the zero values are those
+	// of production.
+	Cluster cluster.Options
+	Timing  cluster.Timing
+
+	Dispatch     dispatch.Config
+	Notification notification.Config
+	Directory    directory.Config
+	Operator     operator.Config
+
+	// Log, Meter and Tracer may be nil: then nothing is recorded.
+	Log    *slog.Logger
+	Meter  metric.Meter
+	Tracer trace.Tracer
+	// Version is the release, for the operator.
+	Version string
+}
+
+func (o *Options) setDefaults() {
+	if o.Bind == "" {
+		o.Bind = "127.0.0.1"
+	}
+	if o.NotificationNodes == 0 {
+		o.NotificationNodes = 1
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Meter == nil {
+		o.Meter = metricnoop.Meter{}
+	}
+	if o.Tracer == nil {
+		o.Tracer = tracenoop.Tracer{}
+	}
+}
+
+// validate returns all faults of the options, joined.
+func (o *Options) validate() error {
+	var faults []error
+	if o.NotificationNodes < 0 {
+		faults = append(faults, fmt.Errorf("notification.nodes must not be negative, got %d", o.NotificationNodes))
+	}
+	if net.ParseIP(o.Bind) == nil {
+		faults = append(faults, fmt.Errorf("bind %q is not an IP address", o.Bind))
+	}
+	if o.DataDir == "" {
+		faults = append(faults, errors.New("data-dir is missing"))
+	}
+	return errors.Join(append(faults, o.Dispatch.Validate(), o.Notification.Validate(), o.Directory.Validate(), o.Operator.Validate())...)
+}
+
+// Network is a running network.
+type Network struct {
+	opt   Options
+	redis *embeddedRedis // nil where a real one is used
+
+	client        *cluster.Client
+	directory     *directoryServer
+	dispatch      *dispatch.Service
+	notifications []*notification.Service
+	operator      *operator.Service
+
+	dispatchAddr      string
+	notificationAddrs []string
+	operatorAddr      string
+
+	// What runs, in the order in which it is stopped.
+	front, back *errgroup.Group
+	stopFront   context.CancelFunc
+	stopBack    context.CancelFunc
+	failed      chan error
+	closers     []func() error
+}
+
+// Start brings the network up and returns when clients can log in, or when
+// that failed or ctx ended. The network runs until Stop, whatever happens to
+// ctx.
+func Start(ctx context.Context, opt Options) (n *Network, err error) {
+	opt.setDefaults()
+	if err := opt.validate(); err != nil {
+		return nil, err
+	}
+	n = &Network{opt: opt, failed: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	if err := os.MkdirAll(opt.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("create data directory: %w", err)
+	}
+	if err := n.startStores(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.startServices(ctx); err != nil {
+		return nil, err
+	}
+	return n, n.awaitNodes(ctx)
+}
+
+// startStores opens database and Redis, and the directory above the database.
+func (n *Network) startStores(ctx context.Context) error {
+	url := n.opt.Redis
+	if url == "" {
+		redis, err := startEmbeddedRedis()
+		if err != nil {
+			return fmt.Errorf("start embedded Redis: %w", err)
+		}
+		n.redis = redis
+		n.onClose(redis.close)
+		url = redis.url()
+	}
+	client, err := cluster.Open(url, n.opt.Cluster)
+	if err != nil {
+		return err
+	}
+	n.client = client
+	n.onClose(client.Close)
+	if err := client.Ping(ctx); err != nil {
+		return err
+	}
+
+	database := n.opt.Database
+	if database == "" {
+		path, err := filepath.Abs(filepath.Join(n.opt.DataDir, "monarch.db"))
+		if err != nil {
+			return fmt.Errorf("find data directory: %w", err)
+		}
+		database = "sqlite://" + filepath.ToSlash(path)
+	}
+	n.directory, err = n.startDirectory(ctx, database)
+	return err
+}
+
+// startServices listens everywhere before anything runs, so that a port in use
+// is said at once and nothing has to be undone.
+func (n *Network) startServices(ctx context.Context) error {
+	dispatchListener, err := n.listen(ctx, n.opt.DispatchPort, "dispatch.port")
+	if err != nil {
+		return err
+	}
+	n.dispatchAddr = dispatchListener.Addr().String()
+	var nodeListeners []front.Listener
+	for i := range n.opt.NotificationNodes {
+		port := n.opt.NotificationPort
+		if port != 0 {
+			port += i
+		}
+		l, err := n.listen(ctx, port, "notification.port")
+		if err != nil {
+			return err
+		}
+		nodeListeners = append(nodeListeners, l)
+		n.notificationAddrs = append(n.notificationAddrs, l.Addr().String())
+	}
+
+	frontCtx, stopFront := context.WithCancel(context.WithoutCancel(ctx))
+	backCtx, stopBack := context.WithCancel(context.WithoutCancel(ctx))
+	n.stopFront, n.stopBack = stopFront, stopBack
+	n.front, n.back = new(errgroup.Group), new(errgroup.Group)
+
+	n.dispatch, err = dispatch.New(n.opt.Dispatch, dispatch.Deps{
+		Cluster: n.client, Timing: n.opt.Timing, Log: n.logger("dispatch"), Meter: n.opt.Meter,
+	}, dispatchListener)
+	if err != nil {
+		return err
+	}
+	for i, l := range nodeListeners {
+		node, err := notification.New(n.opt.Notification, notification.Deps{
+			Directory: n.Directory(),
+			Cluster:   n.client, Timing: n.opt.Timing,
+			Log:   n.logger("notification").With("node", i+1),
+			Meter: n.opt.Meter, Tracer: n.opt.Tracer, Version: n.opt.Version,
+		}, l)
+		if err != nil {
+			return err
+		}
+		n.notifications = append(n.notifications, node)
+		n.run(n.front, frontCtx, node.Run)
+	}
+	n.run(n.front, frontCtx, n.dispatch.Run)
+	return n.startOperator(ctx, backCtx)
+}
+
+func (n *Network) startOperator(ctx, runCtx context.Context) error {
+	if n.opt.OperatorListen == "" {
+		return nil
+	}
+	token, err := ensureToken(filepath.Join(n.opt.DataDir, "operator.token"))
+	if err != nil {
+		return err
+	}
+	listener, err := front.Listen(ctx, n.opt.OperatorListen)
+	if err != nil {
+		return fmt.Errorf("%w; choose another with --operator.listen", err)
+	}
+	n.onClose(func() error { return ignoreClosed(listener.Close()) })
+	n.operatorAddr = listener.Addr().String()
+	n.operator = operator.New(n.opt.Operator, operator.Deps{
+		Accounts: n.Accounts(),
+		Cluster:  n.client, Timing: n.opt.Timing, Token: token, Listener: listener,
+		Log: n.logger("operator"), Meter: n.opt.Meter, Tracer: n.opt.Tracer, Version: n.opt.Version,
+	})
+	n.run(n.back, runCtx, n.operator.Run)
+	return nil
+}
+
+// listen opens one client socket.
+func (n *Network) listen(ctx context.Context, port int, flag string) (front.Listener, error) {
+	ln, err := front.Listen(ctx, net.JoinHostPort(n.opt.Bind, strconv.Itoa(port)))
+	if err != nil {
+		return front.Listener{}, fmt.Errorf("%w; choose another with --%s", err, flag)
+	}
+	n.onClose(func() error { return ignoreClosed(ln.Close()) })
+	host := n.opt.Advertise
+	if host == "" && !net.ParseIP(n.opt.Bind).IsUnspecified() {
+		host = n.opt.Bind
+	}
+	_, bound, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		return front.Listener{}, fmt.Errorf("listen: %w", err)
+	}
+	return front.Listener{Listener: ln, Advertise: net.JoinHostPort(host, bound)}, nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (n *Network) logger(role string) *slog.Logger { return n.opt.Log.With("role", role) }
+
+// run keeps one service going. The first that fails is reported by Failed.
+func (n *Network) run(group *errgroup.Group, ctx context.Context, service func(context.Context) error) {
+	group.Go(func() error {
+		err := service(ctx)
+		if err != nil {
+			select {
+			case n.failed <- err:
+			default:
+			}
+		}
+		return err
+	})
+}
+
+// awaitNodes returns when dispatch can refer clients to every node.
+func (n *Network) awaitNodes(ctx context.Context) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		serving := 0
+		for _, node := range n.dispatch.View().Nodes() {
+			if node.GetRole() == clusterv1.Role_ROLE_NOTIFICATION && n.owns(node) {
+				serving++
+			}
+		}
+		if serving == n.opt.NotificationNodes {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the nodes to join: %w", ctx.Err())
+		case err := <-n.failed:
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+func (n *Network) owns(node *clusterv1.Node) bool {
+	for _, s := range n.notifications {
+		if s.ID() == node.GetId() {
+			return true
+		}
+	}
+	return false
+}
+
+// Dispatch returns host:port of the dispatch server.
+func (n *Network) Dispatch() string { return n.dispatchAddr }
+
+// Nodes returns how many notification nodes there are.
+func (n *Network) Nodes() int { return len(n.notifications) }
+
+// Notification returns host:port of the i-th notification node, counted from 0
+// and around.
+func (n *Network) Notification(i int) string {
+	return n.notificationAddrs[i%len(n.notificationAddrs)]
+}
+
+// Operator returns host:port of the operator, empty where none runs.
+func (n *Network) Operator() string { return n.operatorAddr }
+
+// Directory returns a client of the directory's service for nodes.
+func (n *Network) Directory() directoryv1.DirectoryClient {
+	return directoryv1.NewDirectoryClient(n.directory.conn)
+}
+
+// Accounts returns a client of the directory's service for operators.
+func (n *Network) Accounts() directoryv1.AccountsClient {
+	return directoryv1.NewAccountsClient(n.directory.conn)
+}
+
+// Failed yields the error of a service that ended by itself.
+func (n *Network) Failed() <-chan error { return n.failed }
+
+// Ready returns nil while clients can log in.
+func (n *Network) Ready() error {
+	faults := []error{n.dispatch.Ready()}
+	for _, s := range n.notifications {
+		faults = append(faults, s.Ready())
+	}
+	return errors.Join(faults...)
+}
+
+// Drain closes the sessions of all nodes evenly over their drain time.
+func (n *Network) Drain(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return n.dispatch.Drain(ctx) })
+	for _, s := range n.notifications {
+		group.Go(func() error { return s.Drain(ctx) })
+	}
+	return group.Wait()
+}
+
+// Settle returns when everything that was sent between the nodes so far has
+// been handled: after it, silence is a fact and not a matter of waiting.
+func (n *Network) Settle(ctx context.Context) error { return n.notifications[0].Settle(ctx) }
+
+// Stop ends everything, clients first, and returns when nothing is left.
+func (n *Network) Stop() error {
+	return n.close()
+}
+
+func (n *Network) onClose(f func() error) { n.closers = append(n.closers, f) }
+
+func (n *Network) close() error {
+	var faults []error
+	if n.front != nil {
+		n.stopFront()
+		faults = append(faults, n.front.Wait())
+		n.stopBack()
+		faults = append(faults, n.back.Wait())
+	}
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		faults = append(faults, n.closers[i]())
+	}
+	n.closers = nil
+	return errors.Join(faults...)
+}
+
+// ensureToken reads the token in the file, or makes one.
+func ensureToken(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		if token := strings.TrimSpace(string(b)); token != "" {
+			return token, nil
+		}
+		return "", fmt.Errorf("token file %s is empty: delete it to have a new one made", path)
+	case !errors.Is(err, os.ErrNotExist):
+		return "", fmt.Errorf("read token: %w", err)
+	}
+	token := newToken()
+	if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("write token: %w", err)
+	}
+	return token, nil
+}

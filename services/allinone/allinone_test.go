@@ -1,0 +1,78 @@
+package allinone
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/monarch-msn/monarch/msnp/client"
+	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// start runs a network until the test ends.
+func start(t *testing.T, opt Options) *Network {
+	t.Helper()
+	if opt.DataDir == "" {
+		opt.DataDir = t.TempDir()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	n, err := Start(ctx, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	return n
+}
+
+func createAccount(t *testing.T, n *Network, email string) {
+	t.Helper()
+	answer, err := n.Accounts().CreateAccounts(t.Context(), &directoryv1.CreateAccountsRequest{
+		Accounts: []*directoryv1.NewAccount{{Email: email, Password: "secret"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.GetCreated() != 1 {
+		t.Fatalf("create %s: %v", email, answer.GetErrors())
+	}
+}
+
+func TestAClientIsReferredToANodeAndLogsIn(t *testing.T) {
+	n := start(t, Options{NotificationNodes: 2})
+	createAccount(t, n, "ann@example.com")
+	c, err := client.Login(t.Context(), client.Options{Dispatch: n.Dispatch(), Email: "ann@example.com", Password: "secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if want := []string{n.Notification(0), n.Notification(1)}; len(c.Referrals) != 1 || c.Referrals[0] != want[0] && c.Referrals[0] != want[1] {
+		t.Errorf("want one referral, to one of %q, got %q", want, c.Referrals)
+	}
+	if err := n.Settle(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatWasKeptIsThereAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	n := start(t, Options{DataDir: dir})
+	createAccount(t, n, "ann@example.com")
+	if err := n.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	n = start(t, Options{DataDir: dir})
+	c, err := client.Login(t.Context(), client.Options{Dispatch: n.Dispatch(), Email: "ann@example.com", Password: "secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}

@@ -1,0 +1,93 @@
+package allinone
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"path/filepath"
+
+	"github.com/alicebob/miniredis/v2"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/monarch-msn/monarch/internal/rpc"
+	"github.com/monarch-msn/monarch/services/directory"
+	"github.com/monarch-msn/monarch/services/directory/store"
+)
+
+// embeddedRedis is a Redis-speaking server in this process. It keeps nothing
+// over a restart, which is all that the cluster asks of a Redis.
+type embeddedRedis struct {
+	server   *miniredis.Miniredis
+	password string
+}
+
+func startEmbeddedRedis() (*embeddedRedis, error) {
+	r := &embeddedRedis{server: miniredis.NewMiniRedis(), password: newToken()}
+	// The socket is open to every user of the machine.
+	r.server.RequireAuth(r.password)
+	if err := r.server.StartAddr("127.0.0.1:0"); err != nil {
+		return nil, err
+	}
+	// Without this no key would ever expire.
+	r.server.ClockTTL(true)
+	return r, nil
+}
+
+func (r *embeddedRedis) url() string { return "redis://:" + r.password + "@" + r.server.Addr() }
+
+func (r *embeddedRedis) close() error {
+	r.server.Close()
+	return nil
+}
+
+// newToken returns 128 random bits in hexadecimal.
+func newToken() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails: it would have ended the program
+	return hex.EncodeToString(b[:])
+}
+
+// directoryServer is the directory over an in-memory listener.
+type directoryServer struct {
+	conn *grpc.ClientConn
+}
+
+const bufconnBytes = 1 << 20
+
+func (n *Network) startDirectory(ctx context.Context, database string) (*directoryServer, error) {
+	st, err := store.Open(ctx, database)
+	if err != nil {
+		return nil, err
+	}
+	n.onClose(st.Close)
+	if err := st.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	if err := st.Unlock(ctx, filepath.Join(n.opt.DataDir, "password.keys")); err != nil {
+		return nil, err
+	}
+	server, err := directory.New(n.opt.Directory, st, n.logger("directory"), n.opt.Meter, n.opt.Tracer)
+	if err != nil {
+		return nil, err
+	}
+	listener := bufconn.Listen(bufconnBytes)
+	g := rpc.NewServer(rpc.ServerOptions{Log: n.logger("directory")})
+	server.Register(g)
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(listener) }()
+	n.onClose(func() error {
+		g.Stop()
+		return <-served
+	})
+	conn, err := rpc.Dial("passthrough:///directory", rpc.DialOptions{
+		Dialer: func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("dial directory: %w", err)
+	}
+	n.onClose(conn.Close)
+	return &directoryServer{conn}, nil
+}
