@@ -27,7 +27,7 @@ func (c *contactImport) Run(ctx context.Context, a *app) error {
 		parse:   parseContact,
 		// One owner's rows stay in order: it is the order of the groups.
 		key:   func(row api.NewContact) string { return row.Owner },
-		label: func(row api.NewContact) string { return row.Owner + " → " + row.Contact },
+		label: contactLabel,
 		send: func(ctx context.Context, rows []api.NewContact) (result api.BatchResult, err error) {
 			err = a.call(ctx, http.MethodPost, nil, api.ContactBatch{Contacts: rows}, &result, "contacts", "batch")
 			return result, err
@@ -37,10 +37,11 @@ func (c *contactImport) Run(ctx context.Context, a *app) error {
 }
 
 func parseContact(fields []string) (api.NewContact, error) {
+	row := api.NewContact{Owner: strings.TrimSpace(fields[0])}
 	if n := len(fields); n < 2 || n > 3 {
-		return api.NewContact{}, wrongCount(n, "owner,contact[,group]")
+		return row, wrongCount(n, "owner,contact[,group]")
 	}
-	row := api.NewContact{Owner: strings.TrimSpace(fields[0]), Contact: strings.TrimSpace(fields[1])}
+	row.Contact = strings.TrimSpace(fields[1])
 	if len(fields) == 3 {
 		row.Group = strings.TrimSpace(fields[2])
 	}
@@ -51,4 +52,11 @@ func parseContact(fields []string) (api.NewContact, error) {
 		return row, errors.New("the contact is empty")
 	}
 	return row, nil
+}
+
+func contactLabel(row api.NewContact) string {
+	if row.Owner == "" || row.Contact == "" {
+		return row.Owner + row.Contact
+	}
+	return row.Owner + " → " + row.Contact
 }

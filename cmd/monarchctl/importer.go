@@ -32,9 +32,9 @@ type importer[R any] struct {
 	done    string // what is done to them, in the past
 	header  string // first field of a first line that is a heading and no row
 	already string // reason of a row that is there already
-	parse   func(fields []string) (R, error)
+	parse   func(fields []string) (R, error) // with an error, the row as far as it is known
 	key     func(R) string
-	label   func(R) string
+	label   func(R) string // names a row in a problem; "" where nothing is known
 	send    func(context.Context, []R) (api.BatchResult, error)
 
 	begun bool // a first line was read
@@ -138,7 +138,7 @@ func (i *importer[R]) read(src *csvReader) (rows []numbered[R], problems []probl
 		}
 		row, err := i.parse(fields)
 		if err != nil {
-			problems = append(problems, problem{Line: line, Error: err.Error()})
+			problems = append(problems, problem{Line: line, Row: i.label(row), Error: err.Error()})
 			continue
 		}
 		rows = append(rows, numbered[R]{line, row})

@@ -46,7 +46,7 @@ type console struct {
 type commandLine struct {
 	Server    string `default:"http://127.0.0.1:8080" help:"Where the operator service listens."`
 	TokenFile string `default:"data/operator.token" help:"File with the operator's token."`
-	Output    string `enum:"table,json" default:"table" help:"How to print: ${enum}."`
+	Output    string `enum:"table,json" default:"table" help:"How to print: table or json."`
 
 	User    userCommands    `cmd:"" help:"Create, import, show and change accounts."`
 	Contact contactCommands `cmd:"" help:"Import contacts."`
@@ -106,7 +106,7 @@ func report(con console, err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case err == errRejected:
+	case errors.Is(err, errRejected):
 		return exitFault
 	case errors.As(err, &usage):
 		fmt.Fprintf(con.err, "monarchctl: %s (monarchctl --help shows what there is)\n", printable(err.Error()))

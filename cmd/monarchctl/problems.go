@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 )
 
 // problemPrinter prints the problems of an import as they are found: a line
@@ -38,11 +39,11 @@ func (p *problemPrinter) print(one problem) {
 		return
 	}
 	p.bar.clear()
-	row := ""
-	if one.Row != "" {
-		row = one.Row + ": "
+	text := one.Error
+	if !strings.Contains(strings.ToLower(text), strings.ToLower(one.Row)) {
+		text = one.Row + ": " + text
 	}
-	fmt.Fprintf(p.app.err, "line %d: %s\n", one.Line, printable(row+one.Error))
+	fmt.Fprintf(p.app.err, "line %d: %s\n", one.Line, printable(text))
 }
 
 // end prints the totals, for people as a sentence.

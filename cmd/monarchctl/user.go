@@ -70,10 +70,11 @@ func (c *userImport) Run(ctx context.Context, a *app) error {
 // parseAccount tolerates a line without a name, as lists of accounts for
 // other tools have it.
 func parseAccount(fields []string) (api.NewAccount, error) {
+	row := api.NewAccount{Email: strings.TrimSpace(fields[0])}
 	if n := len(fields); n < 2 || n > 3 {
-		return api.NewAccount{}, wrongCount(n, "email,password,name")
+		return row, wrongCount(n, "email,password,name")
 	}
-	row := api.NewAccount{Email: strings.TrimSpace(fields[0]), Password: fields[1]}
+	row.Password = fields[1]
 	if len(fields) == 3 {
 		row.Name = strings.TrimSpace(fields[2])
 	}
