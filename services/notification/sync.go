@@ -20,6 +20,9 @@ func (s *session) handleSYN(ctx context.Context, cmd *msnp.Command) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
+	if s.synced {
+		s.refresh(ctx)
+	}
 	s.refreshIfStale(ctx)
 	s.synced = true
 	version := s.lists.version
@@ -39,12 +42,16 @@ func (s *session) handleSYN(ctx context.Context, cmd *msnp.Command) error {
 	return nil
 }
 
-// handleLST sends one list as SYN would.
+// handleLST sends one list as SYN would. What others may change without raising
+// our version, their names and who may see their numbers, is read anew.
 func (s *session) handleLST(ctx context.Context, cmd *msnp.Command) error {
 	p := cmd.Params()
 	x := p.List()
 	if err := p.Err(); err != nil {
 		return err
+	}
+	if x == msnp.FL || x == msnp.RL {
+		s.refresh(ctx)
 	}
 	s.refreshIfStale(ctx)
 	s.appendList(cmd.TrID, x)
@@ -233,7 +240,11 @@ func (s *session) refresh(ctx context.Context) {
 // different, each line under the new version, and the watchers what follows
 // from it.
 func (s *session) adopt(ctx context.Context, snap *directoryv1.Snapshot) {
-	if snap.GetVersion() == s.lists.version {
+	switch {
+	case snap.GetVersion() < s.lists.version:
+		return
+	case snap.GetVersion() == s.lists.version:
+		s.adoptOthers(snap)
 		return
 	}
 	old := s.lists
@@ -272,6 +283,17 @@ func (s *session) adopt(ctx context.Context, snap *directoryv1.Snapshot) {
 	}
 	if len(fresh) > 0 {
 		s.reach(ctx, fresh, nil, nil)
+	}
+}
+
+// adoptOthers takes over what contacts have changed of themselves. It comes
+// without a line: the client learns it when it asks for the list.
+func (s *session) adoptOthers(snap *directoryv1.Snapshot) {
+	for _, m := range snap.GetMembers() {
+		if c := s.lists.find(msnp.MakeEmail(m.GetEmail())); c != nil {
+			now := newContact(m)
+			c.friendly, c.phones = now.friendly, now.phones
+		}
 	}
 }
 
