@@ -1,0 +1,92 @@
+package network
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+)
+
+// Main runs the tests of a package that uses this one, and returns their exit
+// status. TestMain must call it: it owns what all tests of the package share.
+func Main(m *testing.M) int {
+	defer startLauncher()()
+	defer binary.remove()
+	return m.Run()
+}
+
+// binary is the server, built at most once.
+var binary builder
+
+type builder struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// path returns where the server is, after building it if need be; with the
+// race detector if the tests have it.
+func (b *builder) path() (string, error) {
+	b.once.Do(b.build)
+	return filepath.Join(b.dir, "monarch"), b.err
+}
+
+func (b *builder) build() {
+	if b.dir, b.err = os.MkdirTemp("", "monarch-cluster-"); b.err != nil {
+		return
+	}
+	args := []string{"build", "-o", b.dir + string(filepath.Separator)}
+	if race {
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, "github.com/monarch-msn/monarch/cmd/monarch")...).CombinedOutput()
+	if err != nil {
+		b.err = fmt.Errorf("build cmd/monarch: %w\n%s", err, out)
+	}
+}
+
+func (b *builder) remove() {
+	if b.dir != "" {
+		_ = os.RemoveAll(b.dir) // in the system's temporary directory, which is cleaned anyway
+	}
+}
+
+// launches are commands to start. All are started by one thread, because Linux
+// ends a process together with the thread that started it, and a thread of the
+// Go runtime may end sooner than the tests.
+var launches chan launch
+
+type launch struct {
+	cmd     *exec.Cmd
+	started chan<- error
+}
+
+// startLauncher begins to serve launches; stop ends that.
+func startLauncher() (stop func()) {
+	launches = make(chan launch)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends here
+		for l := range launches {
+			l.started <- l.cmd.Start()
+		}
+	})
+	return func() {
+		close(launches)
+		serving.Wait()
+	}
+}
+
+// start starts cmd so that it ends with this process at the latest.
+func start(cmd *exec.Cmd) error {
+	if launches == nil {
+		return fmt.Errorf("start %s: TestMain does not call network.Main", cmd.Path)
+	}
+	cmd.SysProcAttr = attributes()
+	started := make(chan error, 1)
+	launches <- launch{cmd, started}
+	return <-started
+}
