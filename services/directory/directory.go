@@ -1,0 +1,187 @@
+// Package directory serves what must never be lost: accounts, groups, lists and
+// their versions, over a database. Nodes call its Directory service, the
+// operator its Accounts service. It knows no Redis and no sessions: whoever is
+// online, the truth about lists is the same.
+//
+// This package checks what comes in and says what happened; what the rules of
+// lists are, and how they hold when many edit at once, is the business of
+// package store. Passwords leave neither.
+package directory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/monarch-msn/monarch/internal/rpc"
+	"github.com/monarch-msn/monarch/msnp"
+	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
+	"github.com/monarch-msn/monarch/services/directory/store"
+)
+
+// Config tunes a directory. The struct tags are flags with their defaults, read
+// by the command; a field that is zero has the same default. Limits that are
+// lowered leave longer lists as they are.
+type Config struct {
+	ForwardLimit int `help:"Most people on one forward list." default:"150"`
+	AllowLimit   int `help:"Most people on one allow list." default:"600"`
+	BlockLimit   int `help:"Most people on one block list." default:"600"`
+	ReverseLimit int `help:"Most people who may have the same person on their forward lists." default:"5000"`
+	GroupLimit   int `help:"Most groups of one user, Other Contacts included; at most 30." default:"30"`
+
+	CallTimeout time.Duration `help:"Longest time for one call, if its caller gives it more." default:"30s"`
+}
+
+// withDefaults replaces zero values by the defaults of their tags.
+func (c Config) withDefaults() Config {
+	c.ForwardLimit = cmp.Or(c.ForwardLimit, 150)
+	c.AllowLimit = cmp.Or(c.AllowLimit, 600)
+	c.BlockLimit = cmp.Or(c.BlockLimit, 600)
+	c.ReverseLimit = cmp.Or(c.ReverseLimit, 5000)
+	c.GroupLimit = cmp.Or(c.GroupLimit, msnp.MaxGroups)
+	c.CallTimeout = cmp.Or(c.CallTimeout, 30*time.Second)
+	return c
+}
+
+// Validate returns all faults of the configuration, joined.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var faults []error
+	for _, l := range []struct {
+		flag  string
+		value int
+	}{
+		{"forward-limit", c.ForwardLimit},
+		{"allow-limit", c.AllowLimit},
+		{"block-limit", c.BlockLimit},
+		{"reverse-limit", c.ReverseLimit},
+		{"group-limit", c.GroupLimit},
+	} {
+		if l.value < 1 {
+			faults = append(faults, fmt.Errorf("%s must be at least 1, not %d", l.flag, l.value))
+		}
+	}
+	if c.GroupLimit > msnp.MaxGroups {
+		faults = append(faults, fmt.Errorf("group-limit must be at most %d, not %d", msnp.MaxGroups, c.GroupLimit))
+	}
+	if c.CallTimeout <= 0 {
+		faults = append(faults, fmt.Errorf("call-timeout must be above 0, not %s", c.CallTimeout))
+	}
+	return errors.Join(faults...)
+}
+
+// Server answers the calls of both services. Its methods may be called from any
+// goroutine.
+type Server struct {
+	directoryv1.UnimplementedDirectoryServer
+	directoryv1.UnimplementedAccountsServer
+
+	limits  store.Limits
+	timeout time.Duration
+	store   *store.Store
+	log     *slog.Logger
+	tracer  trace.Tracer
+	calls   metric.Int64Counter
+}
+
+// New returns a server over st, which has been migrated and unlocked, and
+// outlives it. Nothing may be nil.
+func New(cfg Config, st *store.Store, log *slog.Logger, meter metric.Meter, tracer trace.Tracer) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	calls, err := meter.Int64Counter("monarch_directory_calls",
+		metric.WithDescription("Calls to the directory, by method and result: OK, the reason of a refusal, or FAULT."))
+	if err != nil {
+		return nil, err
+	}
+	_, err = meter.Int64ObservableCounter("monarch_directory_conflicts",
+		metric.WithDescription("Edits that had to start over, because another one came first."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(st.Conflicts())
+			return nil
+		}))
+	if err != nil {
+		return nil, err
+	}
+	return &Server{
+		limits: store.Limits{
+			Forward: cfg.ForwardLimit,
+			Allow:   cfg.AllowLimit,
+			Block:   cfg.BlockLimit,
+			Reverse: cfg.ReverseLimit,
+			Groups:  cfg.GroupLimit,
+		},
+		timeout: cfg.CallTimeout,
+		store:   st,
+		log:     log,
+		tracer:  tracer,
+		calls:   calls,
+	}, nil
+}
+
+// Register makes g serve both services.
+func (s *Server) Register(g *grpc.Server) {
+	directoryv1.RegisterDirectoryServer(g, s)
+	directoryv1.RegisterAccountsServer(g, s)
+}
+
+// Ready reports why the directory cannot serve now, if it cannot.
+func (s *Server) Ready(ctx context.Context) error { return s.store.Ping(ctx) }
+
+// Results of a call beside the names of reasons.
+const (
+	resultOK    = "OK"
+	resultFault = "FAULT"
+)
+
+// call runs the work of one call, within the time that a call has, and turns
+// its error into a status: a refusal with its reason, or a fault, which is
+// logged here and of which the caller learns no detail.
+func call[T any](ctx context.Context, s *Server, method string, work func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	ctx, span := s.tracer.Start(ctx, "directory.store/"+method)
+	defer span.End()
+	answer, err := work(ctx)
+	result, err := s.judge(ctx, method, err)
+	s.calls.Add(ctx, 1, metric.WithAttributes(attribute.String("method", method), attribute.String("result", result)))
+	span.SetAttributes(attribute.String("result", result))
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return answer, nil
+}
+
+func (s *Server) judge(ctx context.Context, method string, err error) (result string, _ error) {
+	if err == nil {
+		return resultOK, nil
+	}
+	var refusal *store.Refusal
+	if errors.As(err, &refusal) {
+		return strings.TrimPrefix(refusal.Reason.String(), "REASON_"), rpc.Refuse(refusal.Reason, refusal.Message)
+	}
+	if ended := context.Cause(ctx); ended != nil {
+		// The caller left, or there was no more time.
+		if errors.Is(ended, context.Canceled) {
+			return resultFault, status.Error(codes.Canceled, method+": the caller left")
+		}
+		s.log.WarnContext(ctx, "call took too long", "method", method, "error", err)
+		return resultFault, status.Error(codes.DeadlineExceeded, method+": no answer from the database in time")
+	}
+	s.log.ErrorContext(ctx, "call failed", "method", method, "error", err)
+	return resultFault, status.Error(codes.Unavailable, method+": the database failed")
+}

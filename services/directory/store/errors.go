@@ -1,0 +1,39 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
+)
+
+// ErrUnreachable is a database that does not answer now and may do so later:
+// waiting helps, which it does not for any other error of [Open].
+var ErrUnreachable = errors.New("database unreachable")
+
+// errURL leaves out what was given: it may hold a password.
+var errURL = errors.New("the database URL must be sqlite:///path/file.db or postgres://user:password@host/database")
+
+// errStale ends a transaction whose plan was overtaken by another edit. It is
+// begun anew.
+var errStale = errors.New("the lists changed meanwhile")
+
+// errBusy is an edit that was overtaken too often.
+var errBusy = errors.New("too many edits of the same users at once")
+
+// A Refusal is what the rules of lists and accounts do not allow. Nothing was
+// changed.
+type Refusal struct {
+	Reason  directoryv1.Reason
+	Message string
+}
+
+func (r *Refusal) Error() string { return r.Message }
+
+func refuse(reason directoryv1.Reason, format string, args ...any) *Refusal {
+	return &Refusal{Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+func noSuchUser(email string) *Refusal {
+	return refuse(directoryv1.Reason_REASON_NO_SUCH_USER, "there is no account %s", email)
+}

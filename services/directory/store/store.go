@@ -1,0 +1,120 @@
+// Package store keeps what must never be lost: users with their sealed
+// passwords, their groups and lists, and the version of those lists, in SQLite
+// or PostgreSQL. Both run the same SQL text.
+//
+// # Versions and locks
+//
+// Every list edit is one transaction that begins by raising the list version of
+// each user it touches, in ascending order of id. That row is the lock: two
+// edits that touch a common user follow one another, and cannot wait for each
+// other in a circle. The raised number is the answer. An edit that is refused
+// rolls back, and raises nothing.
+//
+// Which users an edit touches is sometimes known only from the lists themselves
+// (who watches a phone number, who loses the last group). Such an edit reads
+// them before it locks and once more after; if they changed in between it rolls
+// back and starts over, see [Store.Conflicts].
+//
+// One edit raises a version by one, once, however much of a user's lists it
+// changes. Somebody who adds himself is raised by one for both FL and RL.
+//
+// # Answers
+//
+// Methods take the messages of the directory's API, valid as the directory's
+// server checked them: canonical emails, encoded names. What the rules refuse
+// is a [*Refusal]; every other error is a fault of the database or the end of
+// the context.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"sync/atomic"
+
+	"github.com/pressly/goose/v3"
+)
+
+// Store is an open database. Its methods may be called from any goroutine.
+type Store struct {
+	engine engine
+	// write is where transactions that change something run, read where the
+	// others do. They are one pool on PostgreSQL. SQLite has one writer.
+	write, read *sql.DB
+	// These are set by Unlock. nobody stands for every account that does not
+	// exist, see Login.
+	ring      *keyring
+	nobody    credential
+	hot       statements
+	conflicts atomic.Int64
+}
+
+// An engine is what the two databases do not have in common.
+type engine interface {
+	dialect() goose.Dialect
+	// lock makes this process the only one that migrates the database, until
+	// the release it returns. It waits for others until ctx is done.
+	lock(ctx context.Context, db *sql.DB) (release func() error, err error)
+	// again reports whether err rolled a transaction back that may succeed
+	// if it is begun anew.
+	again(err error) bool
+	// explain puts an error of connecting in a sentence for the operator.
+	explain(err error) error
+}
+
+// Open opens the database at url, sqlite:///path/file.db or postgres://…, and
+// reaches it once. A SQLite file that does not exist is made, its directory is
+// not. A database that cannot be reached now but may be later gives an error
+// that is [ErrUnreachable]; any other is for the operator to mend. The errors
+// name no password.
+//
+// Open does not look at what the database holds: see [Store.Migrate] and
+// [Store.Unlock].
+func Open(ctx context.Context, url string) (*Store, error) {
+	s, err := open(url)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	for _, db := range []*sql.DB{s.write, s.read} {
+		if err := db.PingContext(ctx); err != nil {
+			s.Close()
+			return nil, fmt.Errorf("open database: %w", s.engine.explain(err))
+		}
+	}
+	return s, nil
+}
+
+func open(text string) (*Store, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, errURL
+	}
+	switch u.Scheme {
+	case "sqlite":
+		return openSQLite(u)
+	case "postgres", "postgresql":
+		return openPostgres(text)
+	}
+	return nil, errURL
+}
+
+// Close closes the database. Transactions under way are waited for.
+func (s *Store) Close() error {
+	err := s.write.Close()
+	if s.read != s.write {
+		if rerr := s.read.Close(); err == nil {
+			err = rerr
+		}
+	}
+	return err
+}
+
+// Ping reports whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.read.PingContext(ctx)
+}
+
+// Conflicts returns how often an edit had to start over since the store was
+// opened, because another one changed what it was about to.
+func (s *Store) Conflicts() int64 { return s.conflicts.Load() }
