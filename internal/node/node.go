@@ -49,11 +49,12 @@ const (
 	ExitUsage = 2 // wrong flags, environment or arguments
 )
 
-// Flags configure a process. Their tags are read by kong.
+// Flags configure a process. Their tags are read by kong, to which each command
+// says its own drain_timeout.
 type Flags struct {
 	LogFlags        `embed:""`
 	TelemetryListen string        `name:"telemetry.listen" default:"127.0.0.1:9863" placeholder:"ADDR" help:"Address that serves /metrics, /healthz, /readyz and /debug/pprof; empty for none." group:"process"`
-	DrainTimeout    time.Duration `name:"drain.timeout" default:"45s" placeholder:"TIME" help:"Most time that a drain takes after the first SIGTERM or SIGINT; a second one ends it." group:"process"`
+	DrainTimeout    time.Duration `name:"drain.timeout" default:"${drain_timeout}" placeholder:"TIME" help:"Most time that a drain takes after the first SIGTERM or SIGINT; a second one ends it." group:"process"`
 }
 
 // LogFlags configure the log on standard output.
@@ -115,22 +116,20 @@ func (p *Process) Draining() <-chan struct{} { return p.draining }
 
 // signalled takes a signal: the first begins the drain, or ends a process that
 // serves nothing yet; the second ends the drain.
-func (p *Process) signalled() (more bool) {
+func (p *Process) signalled() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
 	case <-p.draining:
 		p.cancel()
-		return false
+		return
 	default:
 	}
 	close(p.draining)
 	p.ready.block("draining")
 	if !p.serving {
 		p.cancel()
-		return false
 	}
-	return true
 }
 
 // Run runs main as the process of a role and returns its exit status: ExitOK
@@ -143,8 +142,9 @@ func (p *Process) signalled() (more bool) {
 // because libraries without an option for them look there.
 func Run(ctx context.Context, role string, flags Flags, main func(ctx context.Context, p *Process) error) int {
 	signals := make(chan os.Signal, 2)
+	// They stay caught when run returns: the process is about to exit with a
+	// status of its own, and a signal in between should not change that.
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	defer signal.Stop(signals)
 	return run(ctx, role, flags, main, world{os.Stdout, os.Stderr, signals})
 }
 
@@ -218,19 +218,17 @@ func supervise(ctx context.Context, role string, flags Flags, main func(ctx cont
 	done := make(chan struct{})
 	var watch sync.WaitGroup
 	watch.Go(func() {
-		for {
+		for range 2 {
 			select {
 			case sig := <-w.signals:
 				log.Info("told to stop", "signal", sig.String())
-				if !p.signalled() {
-					// From here the default of the signal holds: it kills.
-					signal.Stop(w.signals)
-					return
-				}
+				p.signalled()
 			case <-done:
 				return
 			}
 		}
+		// From here the default of a signal holds: it kills.
+		signal.Stop(w.signals)
 	})
 	defer func() {
 		close(done)

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/monarch-msn/monarch/internal/node"
+	"github.com/monarch-msn/monarch/services/allinone"
+	"github.com/monarch-msn/monarch/services/directory"
+	"github.com/monarch-msn/monarch/services/dispatch"
+	"github.com/monarch-msn/monarch/services/notification"
+	"github.com/monarch-msn/monarch/services/operator"
+)
+
+type allCmd struct {
+	DataDir           string `name:"data-dir" default:"data" placeholder:"DIR" help:"Where everything lies that is kept: database, keys, the operator's token."`
+	Bind              string `name:"bind" default:"127.0.0.1" placeholder:"IP" help:"Address that every listener for clients binds; 0.0.0.0 for all."`
+	Advertise         string `name:"advertise" placeholder:"HOST" help:"Host that clients are sent to; the bound address if empty, or for a wildcard the one by which each client came."`
+	DispatchPort      int    `name:"dispatch.port" default:"1863" placeholder:"PORT" help:"Port of the dispatch server."`
+	NotificationNodes int    `name:"notification.nodes" default:"1" placeholder:"N" help:"How many notification nodes there are."`
+	NotificationPort  int    `name:"notification.port" default:"1864" placeholder:"PORT" help:"Port of the first notification node; the next ones count up."`
+	OperatorListen    string `name:"operator.listen" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Address of the operator's HTTP interface; empty for none."`
+	Redis             string `name:"redis" secret:"" placeholder:"URL" help:"A Redis to use in place of the embedded one. May be in a file that MONARCH_REDIS_FILE names."`
+	Database          string `name:"database" secret:"" placeholder:"URL" help:"A database to use in place of SQLite in the data directory. May be in a file that MONARCH_DATABASE_FILE names."`
+
+	Dispatch     dispatch.Config     `embed:"" prefix:"dispatch."`
+	Notification notification.Config `embed:"" prefix:"notification."`
+	Directory    directory.Config    `embed:"" prefix:"directory."`
+	Operator     operator.Config     `embed:"" prefix:"operator."`
+
+	Process node.Flags `embed:""`
+}
+
+// maxNodes keeps a slip of the finger from taking every port.
+const maxNodes = 64
+
+func (c *allCmd) check() error {
+	var faults []error
+	if net.ParseIP(c.Bind) == nil {
+		faults = append(faults, fmt.Errorf("--bind %s is no IP address", c.Bind))
+	}
+	if c.Advertise != "" {
+		if err := checkAddress(net.JoinHostPort(strings.Trim(c.Advertise, "[]"), "1863"), false); err != nil {
+			faults = append(faults, fmt.Errorf("--advertise %s: %w", c.Advertise, err))
+		}
+	}
+	if c.NotificationNodes < 1 || c.NotificationNodes > maxNodes {
+		faults = append(faults, fmt.Errorf("--notification.nodes %d is not within 1 and %d", c.NotificationNodes, maxNodes))
+	}
+	if c.DispatchPort < 0 || c.DispatchPort > 65535 {
+		faults = append(faults, fmt.Errorf("--dispatch.port %d is no port", c.DispatchPort))
+	}
+	if last := c.NotificationPort + max(c.NotificationNodes, 1) - 1; c.NotificationPort < 0 || last > 65535 {
+		faults = append(faults, fmt.Errorf("--notification.port %d leaves no ports for %d nodes", c.NotificationPort, c.NotificationNodes))
+	}
+	return errors.Join(faults...)
+}
+
+func (c *allCmd) run(ctx context.Context, stdout, stderr io.Writer) int {
+	if err := c.check(); err != nil {
+		return misused(stderr, err)
+	}
+	return node.Run(ctx, "all", c.Process, func(ctx context.Context, p *node.Process) error {
+		network, err := allinone.Start(ctx, allinone.Options{
+			DataDir:           c.DataDir,
+			Bind:              c.Bind,
+			Advertise:         strings.Trim(c.Advertise, "[]"),
+			DispatchPort:      c.DispatchPort,
+			NotificationPort:  c.NotificationPort,
+			NotificationNodes: c.NotificationNodes,
+			OperatorListen:    c.OperatorListen,
+			Redis:             c.Redis,
+			Database:          c.Database,
+			Dispatch:          c.Dispatch,
+			Notification:      c.Notification,
+			Directory:         c.Directory,
+			Operator:          c.Operator,
+			Log:               p.Log,
+			Meter:             p.Meter,
+			Tracer:            p.Tracer,
+			Version:           node.Version().Version,
+		})
+		if err != nil {
+			return err
+		}
+		p.Ready("network", network.Ready)
+		if c.Process.LogFormat == "text" {
+			c.welcome(stdout, network)
+		}
+		return p.Serve(ctx, node.Service{
+			Name: "network",
+			Run: func(ctx context.Context) error {
+				select {
+				case err := <-network.Failed():
+					return errors.Join(err, network.Stop())
+				case <-ctx.Done():
+					return network.Stop()
+				}
+			},
+			Drain: network.Drain,
+		})
+	})
+}
+
+// welcome prints what somebody needs who starts a network for the first time.
+func (c *allCmd) welcome(w io.Writer, network *allinone.Network) {
+	host := c.Advertise
+	if host == "" && !net.ParseIP(c.Bind).IsUnspecified() {
+		host = c.Bind
+	}
+	address := func(bound string) string {
+		_, port, err := net.SplitHostPort(bound)
+		if host == "" || err != nil {
+			return bound
+		}
+		return net.JoinHostPort(strings.Trim(host, "[]"), port)
+	}
+	var nodes []string
+	for i := range network.Nodes() {
+		nodes = append(nodes, address(network.Notification(i)))
+	}
+	dispatch := address(network.Dispatch())
+	fmt.Fprintf(w, "\nMonarch serves.\n\n  dispatch      %s\n  notification  %s\n", dispatch, strings.Join(nodes, " "))
+	if operator := network.Operator(); operator != "" {
+		fmt.Fprintf(w, "  operator      http://%s\n\nCreate an account:\n\n  echo secret | %s user create ann@example.com --name Ann --password-stdin%s\n",
+			operator, control(), c.controlFlags(operator))
+	}
+	server := host
+	if server == "" {
+		server = "ADDRESS"
+	}
+	_, port, _ := net.SplitHostPort(dispatch) // it is one
+	fmt.Fprintf(w, "\nPoint a client here: MSN Messenger 1.0 to 4.7 has its server in the registry, in the string \"Server\" of\n"+
+		"HKEY_CURRENT_USER\\Software\\Microsoft\\MessengerService:\n\n  %s;%s\n\nOther clients have host and port in the settings of the account.\n\n",
+		server, net.JoinHostPort(server, port))
+}
+
+// control is how monarchctl is called by whoever called this program.
+func control() string {
+	if dir := filepath.Dir(os.Args[0]); dir != "." {
+		return filepath.Join(dir, "monarchctl")
+	}
+	return "monarchctl"
+}
+
+// controlFlags are what monarchctl needs where its defaults do not fit.
+func (c *allCmd) controlFlags(operator string) string {
+	var flags strings.Builder
+	host, port, err := net.SplitHostPort(operator)
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	if server := "http://" + net.JoinHostPort(host, port); err == nil && server != "http://127.0.0.1:8080" {
+		flags.WriteString(" --server " + server)
+	}
+	if c.DataDir != "data" {
+		path := filepath.Join(c.DataDir, "operator.token")
+		if strings.ContainsAny(path, " '\"\\$`") {
+			path = strconv.Quote(path)
+		}
+		flags.WriteString(" --token-file " + path)
+	}
+	return flags.String()
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+
+	"github.com/monarch-msn/monarch/internal/node"
+	"github.com/monarch-msn/monarch/internal/rpc"
+	"github.com/monarch-msn/monarch/services/directory"
+)
+
+type directoryCmd struct {
+	Listen            string           `name:"listen" default:":7863" placeholder:"ADDR" help:"Address to listen on for gRPC."`
+	Database          databaseFlags    `embed:""`
+	KeyFile           string           `name:"key-file" default:"data/password.keys" placeholder:"FILE" help:"Keys that seal passwords, the first one seals. Created for a new database; keep a copy apart from it."`
+	ClusterTokenFile  string           `name:"cluster-token-file" placeholder:"FILE" help:"File with the secret that nodes bring; without one only peers on this machine are served."`
+	AccountsTokenFile string           `name:"accounts-token-file" placeholder:"FILE" help:"File with the secret that the operator brings; likewise."`
+	Tune              directory.Config `embed:"" prefix:"directory."`
+	Start             startFlags       `embed:""`
+	Process           node.Flags       `embed:""`
+}
+
+func (c *directoryCmd) run(ctx context.Context, _, _ io.Writer) int {
+	return node.Run(ctx, "directory", c.Process, func(ctx context.Context, p *node.Process) (err error) {
+		var tokens rpc.Tokens
+		if tokens.Cluster, err = readToken(c.ClusterTokenFile, "--cluster-token-file"); err != nil {
+			return err
+		}
+		if tokens.Accounts, err = readToken(c.AccountsTokenFile, "--accounts-token-file"); err != nil {
+			return err
+		}
+		st, err := c.Database.open(ctx, c.Start, p.Log)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, st.Close()) }()
+		if err := st.Unlock(ctx, c.KeyFile); err != nil {
+			return err
+		}
+		svc, err := directory.New(c.Tune, st, p.Log, p.Meter, p.Tracer)
+		if err != nil {
+			return err
+		}
+		healthy := health.NewServer()
+		server := rpc.NewServer(rpc.ServerOptions{
+			Tokens:         tokens,
+			Health:         healthy,
+			Log:            p.Log,
+			MeterProvider:  p.MeterProvider,
+			TracerProvider: p.TracerProvider,
+		})
+		svc.Register(server)
+		listener, err := node.Listen(ctx, c.Listen, "--listen")
+		if err != nil {
+			return err
+		}
+		p.Log.Info("listens for calls", "address", listener.Addr().String())
+		p.Detail("address", listener.Addr().String())
+		p.Ready("database", func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			return svc.Ready(ctx)
+		})
+		return p.Serve(ctx, node.Service{
+			Name: "directory",
+			Run:  func(ctx context.Context) error { return serveGRPC(ctx, server, listener) },
+			Drain: func(context.Context) error {
+				healthy.Shutdown() // clients turn to the other directories
+				return nil
+			},
+		})
+	})
+}
+
+// callsUnderWay is how long calls may take to end when the server stops.
+const callsUnderWay = 10 * time.Second
+
+// serveGRPC serves until ctx ends, and then lets the calls under way end.
+func serveGRPC(ctx context.Context, server *grpc.Server, listener net.Listener) error {
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve calls on %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	cut := time.AfterFunc(callsUnderWay, server.Stop)
+	server.GracefulStop()
+	cut.Stop()
+	return <-served
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/monarch-msn/monarch/internal/node"
+	"github.com/monarch-msn/monarch/services/dispatch"
+)
+
+type dispatchCmd struct {
+	Clients clientFlags     `embed:""`
+	Redis   redisFlags      `embed:""`
+	Tune    dispatch.Config `embed:"" prefix:"dispatch."`
+	Start   startFlags      `embed:""`
+	Process node.Flags      `embed:""`
+}
+
+func (c *dispatchCmd) run(ctx context.Context, _, stderr io.Writer) int {
+	points, err := c.Clients.endpoints()
+	if err != nil {
+		return misused(stderr, err)
+	}
+	return node.Run(ctx, "dispatch", c.Process, func(ctx context.Context, p *node.Process) (err error) {
+		redis, err := c.Redis.open(ctx, c.Start, p.Log)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, redis.Close()) }()
+		listeners, err := listen(ctx, p, points)
+		if err != nil {
+			return err
+		}
+		svc, err := dispatch.New(c.Tune, dispatch.Deps{Cluster: redis, Log: p.Log, Meter: p.Meter}, listeners...)
+		if err != nil {
+			return err
+		}
+		p.Ready("view of the cluster", svc.Ready)
+		return p.Serve(ctx, node.Service{Name: "dispatch", Run: svc.Run, Drain: svc.Drain})
+	})
+}

@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/monarch-msn/monarch/internal/node"
+)
+
+// clearEnv removes what configures a server from the environment.
+func clearEnv(t *testing.T) {
+	t.Helper()
+	for _, kv := range os.Environ() {
+		name, value, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(name, "MONARCH_") || strings.HasPrefix(name, "OTEL_") {
+			t.Setenv(name, value) // is restored after the test
+			if err := os.Unsetenv(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// parse reads a command line as main does.
+func parse(t *testing.T, args ...string) (*commandLine, error) {
+	t.Helper()
+	cli := new(commandLine)
+	parser, err := kong.New(cli, options()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = parser.Parse(args)
+	return cli, err
+}
+
+func TestWrongUsage(t *testing.T) {
+	clearEnv(t)
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no command":           {nil, "expected one of"},
+		"an unknown command":   {[]string{"serve"}, "unexpected argument serve"},
+		"an unknown flag":      {[]string{"version", "--colour"}, "unknown flag --colour"},
+		"a flag missing":       {[]string{"migrate"}, "missing flags: --database=URL"},
+		"a bad level":          {[]string{"all", "--log.level", "loud"}, "--log.level"},
+		"a bad format":         {[]string{"all", "--log.format", "xml"}, "--log.format"},
+		"a bad limit":          {[]string{"all", "--notification.outbox-bytes", "5"}, "outbox-bytes: 5 is not within"},
+		"a bad address":        {[]string{"all", "--bind", "here"}, "--bind here is no IP address"},
+		"a wildcard":           {[]string{"all", "--advertise", "0.0.0.0"}, "--advertise 0.0.0.0: nobody can be sent to a wildcard"},
+		"no nodes":             {[]string{"all", "--notification.nodes", "0"}, "--notification.nodes 0 is not within 1 and 64"},
+		"too few ports":        {[]string{"all", "--notification.port", "65535", "--notification.nodes", "2"}, "--notification.port 65535 leaves no ports for 2 nodes"},
+		"several faults":       {[]string{"all", "--bind", "here", "--dispatch.port", "65536"}, "--bind here is no IP address; --dispatch.port 65536 is no port"},
+		"nothing to advertise": {[]string{"notification", "--redis", "redis://127.0.0.1", "--directory", "127.0.0.1:7863"}, "--advertise is missing"},
+		"a bad advertisement":  {[]string{"dispatch", "--redis", "redis://127.0.0.1", "--advertise", "here"}, "--advertise here: want host:port"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			status := run(t.Context(), c.args, &stdout, &stderr)
+			if status != node.ExitUsage {
+				t.Errorf("exit status: want %d, got %d", node.ExitUsage, status)
+			}
+			got := stderr.String()
+			if !strings.HasPrefix(got, "monarch: ") || !strings.Contains(got, c.want) || strings.Count(got, "\n") != 1 {
+				t.Errorf("standard error: want one line with %q, got %q", c.want, got)
+			}
+			if stdout.Len() > 0 {
+				t.Errorf("standard output: want nothing, got %q", stdout.String())
+			}
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	clearEnv(t)
+	for _, c := range []struct{ command, want string }{
+		{"", "notification"},
+		{"all", "--notification.outbox-bytes"},
+		{"dispatch", "--advertise"},
+		{"notification", "$MONARCH_NOTIFICATION_OUTBOX_BYTES"},
+		{"directory", "--key-file"},
+		{"operator", "--accounts-token-file"},
+		{"migrate", "--database"},
+	} {
+		var stdout, stderr bytes.Buffer
+		args := append(strings.Fields(c.command), "--help")
+		if status := run(t.Context(), args, &stdout, &stderr); status != node.ExitOK {
+			t.Errorf("monarch %v: exit status: want 0, got %d: %s", args, status, stderr.String())
+		}
+		if !strings.Contains(stdout.String(), c.want) {
+			t.Errorf("monarch %v: want %q in it, got:\n%s", args, c.want, stdout.String())
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	clearEnv(t)
+	var stdout, stderr bytes.Buffer
+	if status := run(t.Context(), []string{"version"}, &stdout, &stderr); status != node.ExitOK {
+		t.Errorf("exit status: want 0, got %d", status)
+	}
+	if got := stdout.String(); !strings.HasPrefix(got, "monarch ") || !strings.Contains(got, ", go1.") {
+		t.Errorf("want version, commit and Go version, got %q", got)
+	}
+}
+
+// TestDefaults holds the flags and defaults that scripts and manifests rely on.
+func TestDefaults(t *testing.T) {
+	clearEnv(t)
+	cli := new(commandLine)
+	parser, err := kong.New(cli, options()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, cmd := range parser.Model.Children {
+		for _, flag := range cmd.Flags {
+			got[cmd.Name+" "+flag.Name] = flag.Default
+		}
+	}
+	for flag, want := range map[string]string{
+		"all data-dir":                          "data",
+		"all bind":                              "127.0.0.1",
+		"all advertise":                         "",
+		"all dispatch.port":                     "1863",
+		"all notification.nodes":                "1",
+		"all notification.port":                 "1864",
+		"all operator.listen":                   "127.0.0.1:8080",
+		"all redis":                             "",
+		"all database":                          "",
+		"all telemetry.listen":                  "127.0.0.1:9863",
+		"dispatch listen":                       ":1863",
+		"dispatch advertise":                    "",
+		"dispatch redis":                        "",
+		"dispatch telemetry.listen":             "127.0.0.1:9863",
+		"notification listen":                   ":1863",
+		"notification advertise":                "",
+		"notification redis":                    "",
+		"notification directory":                "",
+		"notification cluster-token-file":       "",
+		"notification telemetry.listen":         "127.0.0.1:9863",
+		"directory listen":                      ":7863",
+		"directory database":                    "",
+		"directory key-file":                    "data/password.keys",
+		"directory cluster-token-file":          "",
+		"directory accounts-token-file":         "",
+		"operator listen":                       ":8080",
+		"operator redis":                        "",
+		"operator directory":                    "",
+		"operator token-file":                   "",
+		"operator cluster-token-file":           "",
+		"operator accounts-token-file":          "",
+		"migrate database":                      "",
+		"notification log.level":                "info",
+		"notification log.format":               "text",
+		"notification drain.timeout":            "45s",
+		"notification notification.event-queue": "4096",
+	} {
+		value, ok := got[flag]
+		if !ok {
+			t.Errorf("no flag --%s", flag)
+		} else if value != want {
+			t.Errorf("monarch --%s: want the default %q, got %q", flag, want, value)
+		}
+	}
+}
+
+// TestEnvironmentFollowsTheFlags holds the rule by which variables are named.
+func TestEnvironmentFollowsTheFlags(t *testing.T) {
+	parser, err := kong.New(new(commandLine), options()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cmd := range parser.Model.Children {
+		for _, flag := range cmd.Flags {
+			if flag.Name == "help" {
+				continue
+			}
+			want := "MONARCH_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(flag.Name))
+			if len(flag.Envs) != 1 || flag.Envs[0] != want {
+				t.Errorf("monarch %s --%s: want the variable %s, got %v", cmd.Name, flag.Name, want, flag.Envs)
+			}
+		}
+	}
+}
+
+func TestFlagBeforeEnvironmentBeforeDefault(t *testing.T) {
+	clearEnv(t)
+	t.Setenv("MONARCH_DISPATCH_PORT", "2863")
+	t.Setenv("MONARCH_NOTIFICATION_OUTBOX_BYTES", "8192")
+	cli, err := parse(t, "all", "--notification.outbox-bytes", "16384")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cli.All.DispatchPort != 2863 {
+		t.Errorf("dispatch.port: want that of the environment, 2863, got %d", cli.All.DispatchPort)
+	}
+	if cli.All.Notification.OutboxBytes != 16384 {
+		t.Errorf("notification.outbox-bytes: want that of the flag, 16384, got %d", cli.All.Notification.OutboxBytes)
+	}
+	if cli.All.NotificationPort != 1864 {
+		t.Errorf("notification.port: want the default, 1864, got %d", cli.All.NotificationPort)
+	}
+	if cli.All.Dispatch.OutboxBytes != cli.All.Notification.OutboxBytes && cli.All.Dispatch.OutboxBytes != 4<<20 {
+		t.Errorf("dispatch.outbox-bytes: want the default, got %d", cli.All.Dispatch.OutboxBytes)
+	}
+}
+
+func TestSecretsFromFiles(t *testing.T) {
+	clearEnv(t)
+	path := filepath.Join(t.TempDir(), "database")
+	if err := os.WriteFile(path, []byte("postgres://u:p@db/monarch\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("MONARCH_DATABASE_FILE", path)
+	cli, err := parse(t, "migrate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want, got := "postgres://u:p@db/monarch", cli.Migrate.Database; got != want {
+		t.Errorf("from the file: want %q, got %q", want, got)
+	}
+	if cli, err = parse(t, "migrate", "--database", "sqlite:///x.db"); err != nil {
+		t.Fatal(err)
+	}
+	if want, got := "sqlite:///x.db", cli.Migrate.Database; got != want {
+		t.Errorf("with a flag, too: want %q, got %q", want, got)
+	}
+	t.Setenv("MONARCH_DATABASE", "sqlite:///y.db")
+	if _, err := parse(t, "migrate"); err == nil || !strings.Contains(err.Error(), "MONARCH_DATABASE and MONARCH_DATABASE_FILE are both set") {
+		t.Errorf("with both variables: want a fault, got %v", err)
+	}
+	t.Setenv("MONARCH_DATABASE", "")
+	t.Setenv("MONARCH_DATABASE_FILE", path+"x")
+	if _, err := parse(t, "migrate"); err == nil || !strings.Contains(err.Error(), "MONARCH_DATABASE_FILE: read secret") {
+		t.Errorf("with a file that is not there: want a fault, got %v", err)
+	}
+}
+
+func TestTokenFiles(t *testing.T) {
+	write := func(text string) string {
+		path := filepath.Join(t.TempDir(), "token")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	if got, err := readToken("", "--token-file"); got != "" || err != nil {
+		t.Errorf("no file: want no token, got %q, %v", got, err)
+	}
+	if got, err := readToken(write("0123456789abcdef\n"), "--token-file"); got != "0123456789abcdef" || err != nil {
+		t.Errorf("want the token, got %q, %v", got, err)
+	}
+	if _, err := readToken(write("secret"), "--token-file"); err == nil || !strings.Contains(err.Error(), "--token-file: the token has 6 characters and needs 16") {
+		t.Errorf("a short token: want a fault, got %v", err)
+	}
+}
+
+// TestMigrate brings up a new database, twice.
+func TestMigrate(t *testing.T) {
+	clearEnv(t)
+	database := "sqlite://" + filepath.ToSlash(filepath.Join(t.TempDir(), "monarch.db"))
+	for range 2 {
+		var stderr bytes.Buffer
+		if status := run(context.Background(), []string{"migrate", "--database", database, "--log.level", "error"}, &stderr, &stderr); status != node.ExitOK {
+			t.Fatalf("exit status: want 0, got %d: %s", status, stderr.String())
+		}
+	}
+}

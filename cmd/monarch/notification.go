@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/monarch-msn/monarch/internal/node"
+	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
+	"github.com/monarch-msn/monarch/services/notification"
+)
+
+type notificationCmd struct {
+	Clients   clientFlags         `embed:""`
+	Redis     redisFlags          `embed:""`
+	Directory directoryFlags      `embed:""`
+	Tune      notification.Config `embed:"" prefix:"notification."`
+	Start     startFlags          `embed:""`
+	Process   node.Flags          `embed:""`
+}
+
+func (c *notificationCmd) run(ctx context.Context, _, stderr io.Writer) int {
+	points, err := c.Clients.endpoints()
+	if err != nil {
+		return misused(stderr, err)
+	}
+	for _, point := range points {
+		if point.advertise == "" {
+			return misused(stderr, fmt.Errorf("--advertise is missing: clients cannot be sent to %s, so name host:port by which they reach this node", point.listen))
+		}
+	}
+	return node.Run(ctx, "notification", c.Process, func(ctx context.Context, p *node.Process) (err error) {
+		conn, err := c.Directory.dial(p, "")
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, conn.Close()) }()
+		redis, err := c.Redis.open(ctx, c.Start, p.Log)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, redis.Close()) }()
+		listeners, err := listen(ctx, p, points)
+		if err != nil {
+			return err
+		}
+		svc, err := notification.New(c.Tune, notification.Deps{
+			Directory: directoryv1.NewDirectoryClient(conn),
+			Cluster:   redis,
+			Log:       p.Log,
+			Meter:     p.Meter,
+			Tracer:    p.Tracer,
+			Version:   node.Version().Version,
+		}, listeners...)
+		if err != nil {
+			return err
+		}
+		p.Ready("place in the cluster", svc.Ready)
+		return p.Serve(ctx, node.Service{Name: "notification", Run: svc.Run, Drain: svc.Drain})
+	})
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/monarch-msn/monarch/internal/node"
+	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
+	"github.com/monarch-msn/monarch/services/operator"
+)
+
+type operatorCmd struct {
+	Listen            string          `name:"listen" default:":8080" placeholder:"ADDR" help:"Address to listen on for HTTP."`
+	TokenFile         string          `name:"token-file" required:"" placeholder:"FILE" help:"File with the secret that opens the interface."`
+	AccountsTokenFile string          `name:"accounts-token-file" placeholder:"FILE" help:"File with the secret that opens the directory's accounts."`
+	Redis             redisFlags      `embed:""`
+	Directory         directoryFlags  `embed:""`
+	Tune              operator.Config `embed:"" prefix:"operator."`
+	Start             startFlags      `embed:""`
+	Process           node.Flags      `embed:""`
+}
+
+func (c *operatorCmd) run(ctx context.Context, _, _ io.Writer) int {
+	return node.Run(ctx, "operator", c.Process, func(ctx context.Context, p *node.Process) (err error) {
+		token, err := readToken(c.TokenFile, "--token-file")
+		if err != nil {
+			return err
+		}
+		accounts, err := readToken(c.AccountsTokenFile, "--accounts-token-file")
+		if err != nil {
+			return err
+		}
+		conn, err := c.Directory.dial(p, accounts)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, conn.Close()) }()
+		redis, err := c.Redis.open(ctx, c.Start, p.Log)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, redis.Close()) }()
+		listener, err := node.Listen(ctx, c.Listen, "--listen")
+		if err != nil {
+			return err
+		}
+		svc := operator.New(c.Tune, operator.Deps{
+			Accounts: directoryv1.NewAccountsClient(conn),
+			Cluster:  redis,
+			Token:    token,
+			Listener: listener,
+			Version:  node.Version().Version,
+			Log:      p.Log,
+			Meter:    p.Meter,
+			Tracer:   p.Tracer,
+		})
+		p.Detail("address", listener.Addr().String())
+		return p.Serve(ctx, node.Service{Name: "operator", Run: svc.Run})
+	})
+}
