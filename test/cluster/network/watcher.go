@@ -41,9 +41,9 @@ func (n *Network) watch(t testing.TB) {
 	})
 	n.watcher = &watcher{member}
 
-	ctx, giveUp := context.WithTimeout(t.Context(), Patience)
+	patient, giveUp := context.WithTimeout(t.Context(), Patience)
 	defer giveUp()
-	if err := n.watcher.await(ctx, len(n.notifications)); err != nil {
+	if err := n.watcher.await(patient, len(n.notifications)); err != nil {
 		t.Fatal(err)
 	}
 }
