@@ -94,30 +94,38 @@ func respond(challenge, password string) string {
 // only if everything matches. The error says that the pattern itself is at
 // fault.
 func (v vars) match(pattern, text string) (bool, error) {
-	want, got := strings.Split(pattern, " "), strings.Split(text, " ")
+	got := strings.Split(text, " ")
 	taken := make(vars)
-	for i, word := range want {
-		if m := capture.FindStringSubmatch(word); m != nil {
-			if _, known := v[m[1]]; !known {
-				if i >= len(got) || got[i] == "" {
-					return false, nil
-				}
-				if value, twice := taken[m[1]]; twice && value != got[i] {
-					return false, nil
-				}
-				taken[m[1]] = got[i]
-				continue
+	for word := range strings.SplitSeq(pattern, " ") {
+		name := ""
+		if m := capture.FindStringSubmatch(word); m != nil && v[m[1]] == "" {
+			name = m[1]
+		}
+		if name != "" || word == "*" {
+			if len(got) == 0 || got[0] == "" {
+				return false, nil
 			}
+			if value, twice := taken[name]; twice && value != got[0] {
+				return false, nil
+			}
+			if name != "" {
+				taken[name] = got[0]
+			}
+			got = got[1:]
+			continue
 		}
 		exact, err := v.expand(word)
 		if err != nil {
 			return false, err
 		}
-		if i >= len(got) || got[i] != exact && (word != "*" || got[i] == "") {
+		// A value may be several words: $offer is.
+		n := strings.Count(exact, " ") + 1
+		if len(got) < n || strings.Join(got[:n], " ") != exact {
 			return false, nil
 		}
+		got = got[n:]
 	}
-	if len(want) != len(got) {
+	if len(got) > 0 {
 		return false, nil
 	}
 	for name, value := range taken {

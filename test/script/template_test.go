@@ -35,7 +35,7 @@ func TestExpand(t *testing.T) {
 }
 
 func TestMatchTakesAllOrNothing(t *testing.T) {
-	v := vars{}
+	v := vars{"offer": "MSNP3 MSNP2"}
 	for _, test := range []struct {
 		pattern, text string
 		want          bool
@@ -49,6 +49,9 @@ func TestMatchTakesAllOrNothing(t *testing.T) {
 		{"A $x", "A 2", false},
 		{"A $x", "A 1", true},
 		{"A $y-1 $y+$x", "A 1 2+1", true},
+		{"A $offer B", "A MSNP3 MSNP2 B", true},
+		{"A $offer", "A MSNP3", false},
+		{"A $offer", "A MSNP3 MSNP2 CVR0", false},
 	} {
 		got, err := v.match(test.pattern, test.text)
 		if err != nil || got != test.want {

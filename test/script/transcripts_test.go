@@ -1,0 +1,62 @@
+package script_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/monarch-msn/monarch/services/allinone"
+	"github.com/monarch-msn/monarch/services/dispatch"
+	"github.com/monarch-msn/monarch/services/notification"
+	"github.com/monarch-msn/monarch/test/script"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// start runs a network until the test and its subtests end.
+func start(t *testing.T, opt allinone.Options) *allinone.Network {
+	t.Helper()
+	opt.DataDir = t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	n, err := allinone.Start(ctx, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Stop(); err != nil {
+			t.Errorf("stop the network: %v", err)
+		}
+	})
+	return n
+}
+
+func TestTranscripts(t *testing.T) {
+	for _, nodes := range []int{1, 3} {
+		t.Run(fmt.Sprintf("nodes=%d", nodes), func(t *testing.T) {
+			script.Test(t, start(t, allinone.Options{NotificationNodes: nodes}), script.Transcripts())
+		})
+	}
+}
+
+// TestVariants plays what differs under a setting that is off by default.
+func TestVariants(t *testing.T) {
+	for _, variant := range []struct {
+		setting string
+		options allinone.Options
+	}{
+		{"ver-reply-list", allinone.Options{
+			Dispatch:     dispatch.Config{VERReplyList: true},
+			Notification: notification.Config{VERReplyList: true},
+		}},
+		{"seed-literal-reg", allinone.Options{Notification: notification.Config{SeedLiteralREG: true}}},
+		{"rmg-keep-contacts", allinone.Options{Notification: notification.Config{RMGKeepContacts: true}}},
+	} {
+		t.Run(variant.setting, func(t *testing.T) {
+			script.Test(t, start(t, variant.options), script.Variants(variant.setting))
+		})
+	}
+}
