@@ -288,14 +288,28 @@ func TestClientThatFloodsAfterTheEndIsLeft(t *testing.T) {
 	n.wantClosed(front.ReasonOperator)
 }
 
+func TestClientThatIsGoneIsNoticedByTheWriter(t *testing.T) {
+	conns := make(chan *front.Conn, 1)
+	n := overPipe(t, front.Config{}, untilClosed(conns))
+	client := n.client()
+	c := awaits(t, "the connection", conns)
+	c.Send(filler(100))
+	if _, err := client.Conn.Read(make([]byte, 3)); err != nil { // the rest stays unread
+		t.Fatal(err)
+	}
+	client.Close()
+	n.wantClosed(front.ReasonClient)
+}
+
 func TestClientThatResetsIsGone(t *testing.T) {
+	conns := make(chan *front.Conn, 1)
 	n := overTCP(t, front.Config{}, func(ctx context.Context, c *front.Conn) {
-		for ctx.Err() == nil {
-			c.Send([]byte("QNG\r\n"))
-		}
+		conns <- c
+		echo(ctx, c)
 	})
 	client := n.client()
-	client.hears("QNG\r\n")
+	awaits(t, "the connection", conns).Send(filler(100))
+	client.hears("xxx")
 	client.Close() // with unread input, which resets
 	n.wantClosed(front.ReasonClient)
 }
@@ -323,9 +337,12 @@ func TestSendAndCloseFromEverywhere(t *testing.T) {
 				others.Wait()
 			})
 			for range 50 {
-				c := n.client()
+				c, err := n.dial()
+				if err != nil {
+					continue // slow, and cut before the dial returned
+				}
 				go io.WriteString(c, "PNG\r\nPNG\r\n")
-				io.Copy(io.Discard, c.in)
+				io.Copy(io.Discard, c)
 				c.Close()
 			}
 			n.stop()
@@ -333,8 +350,8 @@ func TestSendAndCloseFromEverywhere(t *testing.T) {
 			for _, v := range n.closes() {
 				total += v
 			}
-			if total != 50 {
-				t.Errorf("connections that ended: want 50, got %v", n.closes())
+			if want := int64(len(n.conns)); total != want {
+				t.Errorf("connections that ended: want %d, got %v", want, n.closes())
 			}
 		})
 	}
