@@ -131,27 +131,29 @@ type Network struct {
 // Start brings the network up and returns when clients can log in, or when
 // that failed or ctx ended. The network runs until Stop, whatever happens to
 // ctx.
-func Start(ctx context.Context, opt Options) (n *Network, err error) {
+func Start(ctx context.Context, opt Options) (*Network, error) {
 	opt.setDefaults()
 	if err := opt.validate(); err != nil {
 		return nil, err
 	}
-	n = &Network{opt: opt, failed: make(chan error, 1)}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, n.close())
-		}
-	}()
-	if err := os.MkdirAll(opt.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("create data directory: %w", err)
+	n := &Network{opt: opt, failed: make(chan error, 1)}
+	if err := n.start(ctx); err != nil {
+		return nil, errors.Join(err, n.Stop())
+	}
+	return n, nil
+}
+
+func (n *Network) start(ctx context.Context) error {
+	if err := os.MkdirAll(n.opt.DataDir, 0o700); err != nil {
+		return fmt.Errorf("create data directory: %w", err)
 	}
 	if err := n.startStores(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := n.startServices(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return n, n.awaitNodes(ctx)
+	return n.awaitNodes(ctx)
 }
 
 // startStores opens database and Redis, and the directory above the database.
@@ -386,14 +388,11 @@ func (n *Network) Drain(ctx context.Context) error {
 // been handled: after it, silence is a fact and not a matter of waiting.
 func (n *Network) Settle(ctx context.Context) error { return n.notifications[0].Settle(ctx) }
 
-// Stop ends everything, clients first, and returns when nothing is left.
-func (n *Network) Stop() error {
-	return n.close()
-}
-
 func (n *Network) onClose(f func() error) { n.closers = append(n.closers, f) }
 
-func (n *Network) close() error {
+// Stop ends everything, clients first, and returns when nothing is left. To
+// stop again does nothing.
+func (n *Network) Stop() error {
 	var faults []error
 	if n.front != nil {
 		n.stopFront()

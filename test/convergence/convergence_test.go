@@ -11,6 +11,7 @@ import (
 
 	"github.com/monarch-msn/monarch/internal/cluster"
 	"github.com/monarch-msn/monarch/services/allinone"
+	"github.com/monarch-msn/monarch/test/cluster/network"
 )
 
 // What one test does by default. MONARCH_CONVERGENCE_TIME (for example 20m)
@@ -28,12 +29,9 @@ func TestEveryClientEndsUpWithTheTruth(t *testing.T) {
 		})
 	}
 	t.Run("real stores, 3 nodes", func(t *testing.T) {
-		redis, postgres := os.Getenv("MONARCH_TEST_REDIS"), os.Getenv("MONARCH_TEST_POSTGRES")
-		if redis == "" || postgres == "" {
-			t.Skip("MONARCH_TEST_REDIS and MONARCH_TEST_POSTGRES are not set")
-		}
+		network.RequireStores(t)
 		live(t, allinone.Options{
-			NotificationNodes: 3, Redis: redis, Database: postgres,
+			NotificationNodes: 3, Redis: os.Getenv("MONARCH_TEST_REDIS"), Database: network.Database(t),
 			Cluster: cluster.Options{Prefix: fmt.Sprintf("convergence%d:", rand.Uint32())},
 		})
 	})
