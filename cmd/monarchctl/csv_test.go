@@ -33,15 +33,22 @@ func TestCSVLines(t *testing.T) {
 		{"blanks belong to a field", "a , b\n", []record{{Line: 1, Fields: []string{"a ", " b"}}}},
 		{"quoted fields", `"a,b","say ""hi""",""` + "\n", []record{{Line: 1, Fields: []string{"a,b", `say "hi"`, ""}}}},
 		{"a quote that does not end spoils one line", "a,\"b\nc,d\n", []record{
-			{Line: 1, Fault: "a quoted field has no end"}, {Line: 2, Fields: []string{"c", "d"}}}},
+			{Line: 1, Fault: "a quoted field has no end"}, {Line: 2, Fields: []string{"c", "d"}},
+		}},
 		{"a quote inside a field", "a,b\"c\nd\n", []record{
-			{Line: 1, Fault: "a quote stands inside a field (put the whole field in quotes and double each quote in it)"}, {Line: 2, Fields: []string{"d"}}}},
+			{Line: 1, Fault: "a quote stands inside a field (put the whole field in quotes and double each quote in it)"}, {Line: 2, Fields: []string{"d"}},
+		}},
 		{"text behind a quoted field", "\"a\"b,c\n", []record{{Line: 1, Fault: "a quoted field is followed by something other than a comma"}}},
 		{"not UTF-8", "a,\xff\nb\n", []record{{Line: 1, Fault: "the line is not UTF-8 text"}, {Line: 2, Fields: []string{"b"}}}},
-		{"a line too long", "a\n" + long + "\nb\n", []record{{Line: 1, Fields: []string{"a"}},
-			{Line: 2, Fault: "the line is longer than 65536 bytes"}, {Line: 3, Fields: []string{"b"}}}},
-		{"a line too long at the end", "a\n" + long + long, []record{{Line: 1, Fields: []string{"a"}},
-			{Line: 2, Fault: "the line is longer than 65536 bytes"}}},
+		{"a line too long", "a\n" + long + "\nb\n", []record{
+			{Line: 1, Fields: []string{"a"}},
+			{Line: 2, Fault: "the line is longer than 65536 bytes"},
+			{Line: 3, Fields: []string{"b"}},
+		}},
+		{"a line too long at the end", "a\n" + long + long, []record{
+			{Line: 1, Fields: []string{"a"}},
+			{Line: 2, Fault: "the line is longer than 65536 bytes"},
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []record

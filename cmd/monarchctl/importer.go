@@ -28,10 +28,10 @@ const (
 // are printed in the order of the file. Rows of one key go out in the order of
 // the file; others may overtake each other within a round.
 type importer[R any] struct {
-	noun    string // what the rows are, in the plural
-	done    string // what is done to them, in the past
-	header  string // first field of a first line that is a heading and no row
-	already string // reason of a row that is there already
+	noun    string                           // what the rows are, in the plural
+	done    string                           // what is done to them, in the past
+	header  string                           // first field of a first line that is a heading and no row
+	already string                           // reason of a row that is there already
 	parse   func(fields []string) (R, error) // with an error, the row as far as it is known
 	key     func(R) string
 	label   func(R) string // names a row in a problem; "" where nothing is known

@@ -73,28 +73,50 @@ func TestFaultsSayWhatToDo(t *testing.T) {
 	for _, tt := range []struct {
 		name, args, want string
 	}{
-		{"nobody listens", "--server " + nobody + " --token-file " + token + " node list",
-			"list nodes: cannot reach the operator at " + nobody + ": connection refused (is monarch running there? --server names another address)"},
-		{"no such host", "--server http://nowhere.invalid --token-file " + token + " node list",
-			"cannot reach the operator at http://nowhere.invalid: "},
-		{"something else listens", "--server " + stranger.URL + " --token-file " + token + " node list",
-			"list nodes: what answers at " + stranger.URL + ` is not a Monarch operator (it says "200 OK"; is --server right?)`},
-		{"something else has no such page", "--server " + stranger.URL + "/missing --token-file " + token + " node list",
-			"list nodes: what answers at " + stranger.URL + `/missing is not a Monarch operator (it says "404 Not Found"; is --server right?)`},
-		{"no token file", "--server " + n.server.URL + " --token-file " + missing + " node list",
-			"there is no token file " + missing + " (monarch all writes operator.token into its data directory; name it with --token-file)"},
-		{"an empty token file", "--server " + n.server.URL + " --token-file " + empty + " node list",
-			"token file " + empty + " does not hold a token, which is one line of text"},
-		{"a token file of several lines", "--server " + n.server.URL + " --token-file " + lines + " node list",
-			"token file " + lines + " does not hold a token, which is one line of text"},
-		{"a directory for a token file", "--server " + n.server.URL + " --token-file " + t.TempDir() + " node list",
-			"is a directory"},
-		{"a token that is refused", "--server " + n.server.URL + " --token-file " + wrong + " node list",
-			"list nodes: the operator at " + n.server.URL + " refuses the token in " + wrong + " (give the token file of that very server with --token-file)"},
-		{"no such file to import", "--server " + n.server.URL + " --token-file " + token + " user import none.csv",
-			"open none.csv: no such file or directory"},
-		{"no such user", "--server " + n.server.URL + " --token-file " + token + " user show alice@example.com",
-			"show alice@example.com: "},
+		{
+			"nobody listens", "--server " + nobody + " --token-file " + token + " node list",
+			"list nodes: cannot reach the operator at " + nobody + ": connection refused (is monarch running there? --server names another address)",
+		},
+		{
+			"no such host", "--server http://nowhere.invalid --token-file " + token + " node list",
+			"cannot reach the operator at http://nowhere.invalid: ",
+		},
+		{
+			"something else listens", "--server " + stranger.URL + " --token-file " + token + " node list",
+			"list nodes: what answers at " + stranger.URL + ` is not a Monarch operator (it says "200 OK"; is --server right?)`,
+		},
+		{
+			"something else has no such page", "--server " + stranger.URL + "/missing --token-file " + token + " node list",
+			"list nodes: what answers at " + stranger.URL + `/missing is not a Monarch operator (it says "404 Not Found"; is --server right?)`,
+		},
+		{
+			"no token file", "--server " + n.server.URL + " --token-file " + missing + " node list",
+			"there is no token file " + missing + " (monarch all writes operator.token into its data directory; name it with --token-file)",
+		},
+		{
+			"an empty token file", "--server " + n.server.URL + " --token-file " + empty + " node list",
+			"token file " + empty + " does not hold a token, which is one line of text",
+		},
+		{
+			"a token file of several lines", "--server " + n.server.URL + " --token-file " + lines + " node list",
+			"token file " + lines + " does not hold a token, which is one line of text",
+		},
+		{
+			"a directory for a token file", "--server " + n.server.URL + " --token-file " + t.TempDir() + " node list",
+			"is a directory",
+		},
+		{
+			"a token that is refused", "--server " + n.server.URL + " --token-file " + wrong + " node list",
+			"list nodes: the operator at " + n.server.URL + " refuses the token in " + wrong + " (give the token file of that very server with --token-file)",
+		},
+		{
+			"no such file to import", "--server " + n.server.URL + " --token-file " + token + " user import none.csv",
+			"open none.csv: no such file or directory",
+		},
+		{
+			"no such user", "--server " + n.server.URL + " --token-file " + token + " user show alice@example.com",
+			"show alice@example.com: ",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := ctl("", strings.Fields(tt.args)...)

@@ -69,7 +69,8 @@ func (n *network) login(email, password string) bool {
 	const challenge = "1013928519.693957190"
 	response := msnp.Respond(challenge, password)
 	_, err := n.directory.Login(n.t.Context(), &directoryv1.LoginRequest{
-		Email: email, Challenge: challenge, Response: response[:]})
+		Email: email, Challenge: challenge, Response: response[:],
+	})
 	switch rpc.Reason(err) {
 	case directoryv1.Reason_REASON_AUTHENTICATION, directoryv1.Reason_REASON_DISABLED:
 		return false

@@ -47,8 +47,10 @@ func fault(status int, cause error, format string, args ...any) error {
 func writeError(w http.ResponseWriter, err error) int {
 	var r *refusal
 	if !errors.As(err, &r) {
-		r = &refusal{status: http.StatusInternalServerError,
-			body: api.Error{Error: "the operator failed, its log says why"}}
+		r = &refusal{
+			status: http.StatusInternalServerError,
+			body:   api.Error{Error: "the operator failed, its log says why"},
+		}
 	}
 	writeJSON(w, r.status, r.body)
 	return r.status

@@ -26,8 +26,10 @@ func TestNodesAreListed(t *testing.T) {
 		t.Errorf("start of %+v is not told", list.Nodes)
 	}
 	first.Started = time.Time{}
-	wantFirst := api.Node{ID: d.ID(), Role: "notification", State: "serving", Sessions: 1, Capacity: 1000,
-		Addresses: []api.Address{{Address: "127.0.0.1:1864"}}, Version: "test"}
+	wantFirst := api.Node{
+		ID: d.ID(), Role: "notification", State: "serving", Sessions: 1, Capacity: 1000,
+		Addresses: []api.Address{{Address: "127.0.0.1:1864"}}, Version: "test",
+	}
 	if diff := gocmp.Diff(wantFirst, first); diff != "" {
 		t.Errorf("first node (-want +got):\n%s", diff)
 	}
