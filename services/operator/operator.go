@@ -37,15 +37,15 @@ type Config struct {
 	Listen string `kong:"-"`
 	// MaxConnections bounds the HTTP connections open at once; more wait to
 	// be accepted.
-	MaxConnections int `name:"max-connections" default:"256" help:"HTTP connections open at once."`
+	MaxConnections int `default:"256" help:"HTTP connections open at once."`
 	// MaxRequests bounds the requests served at once; more are answered 503.
-	MaxRequests int `name:"max-requests" default:"64" help:"HTTP requests served at once."`
+	MaxRequests int `default:"64" help:"HTTP requests served at once."`
 	// BodyBytes bounds the body of a request.
-	BodyBytes int64 `name:"body-bytes" default:"2097152" help:"Bytes of one request's body."`
+	BodyBytes int64 `default:"2097152" help:"Bytes of one request's body."`
 	// RequestTimeout bounds the work for one request.
-	RequestTimeout time.Duration `name:"request-timeout" default:"60s" help:"Time for one request."`
+	RequestTimeout time.Duration `default:"60s" help:"Time for one request."`
 	// ShutdownTimeout bounds the wait for requests under way when Run ends.
-	ShutdownTimeout time.Duration `name:"shutdown-timeout" default:"10s" help:"Time for requests under way at the end."`
+	ShutdownTimeout time.Duration `default:"10s" help:"Time for requests under way at the end."`
 }
 
 func (c Config) withDefaults() Config {
@@ -70,8 +70,8 @@ func (c Config) withDefaults() Config {
 // Validate returns every fault of the configuration, joined.
 func (c Config) Validate() error {
 	var errs []error
-	for _, n := range []struct {
-		name     string
+	for _, v := range []struct {
+		flag     string
 		negative bool
 	}{
 		{"max-connections", c.MaxConnections < 0},
@@ -80,8 +80,8 @@ func (c Config) Validate() error {
 		{"request-timeout", c.RequestTimeout < 0},
 		{"shutdown-timeout", c.ShutdownTimeout < 0},
 	} {
-		if n.negative {
-			errs = append(errs, fmt.Errorf("operator.%s must not be negative", n.name))
+		if v.negative {
+			errs = append(errs, fmt.Errorf("%s must not be negative", v.flag))
 		}
 	}
 	return errors.Join(errs...)

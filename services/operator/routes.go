@@ -92,9 +92,8 @@ func (v *verdict) Header() http.Header         { return v.header }
 func (v *verdict) WriteHeader(status int)      { v.status = status }
 func (v *verdict) Write(b []byte) (int, error) { return len(b), nil }
 
-// serve wraps a route in what all of them share: the bound on requests at
-// once, the token, the bound on the body, the deadline, and the record in log
-// and telemetry.
+// serve wraps a route in what all of them share: token, bounds, deadline, and
+// the record in log and telemetry.
 func (s *Service) serve(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -119,10 +118,14 @@ func (s *Service) serve(rt route) http.Handler {
 	})
 }
 
-// run checks the token and takes one of the slots for requests at once before
-// it calls the handler.
+// run calls the handler. A route that is not open wants the token first, and
+// then one of the slots for requests at once; whether the process is healthy
+// is answered also where it has too much to do.
 func (s *Service) run(rt route, w http.ResponseWriter, r *http.Request) (any, error) {
-	if !rt.open && !s.authorized(r) {
+	if rt.open {
+		return rt.handle(r)
+	}
+	if !s.authorized(r) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="monarch"`)
 		return nil, refuse(http.StatusUnauthorized, "the bearer token is missing or wrong")
 	}
