@@ -137,13 +137,13 @@ func TestManyEditsAtOnce(t *testing.T) {
 		signUp(t, s, names...)
 		var l ledger
 		var done sync.WaitGroup
-		for worker := range 16 {
+		for worker := range 12 {
 			st := s
 			if worker%4 == 0 {
 				st = other
 			}
 			done.Go(func() {
-				for range 40 {
+				for range 25 {
 					p := person{t, st, names[rand.N(len(names))]}
 					if rand.N(20) == 0 {
 						var rows []*directoryv1.NewContact
@@ -175,7 +175,7 @@ func TestMutualAddsAtOnce(t *testing.T) {
 		names := people(2)
 		signUp(t, s, names...)
 		var l ledger
-		for range 30 {
+		for range 20 {
 			var done sync.WaitGroup
 			for i := range names {
 				done.Go(func() {
@@ -197,8 +197,8 @@ func TestMutualAddsAtOnce(t *testing.T) {
 		}
 		l.check(t, s, names)
 		for _, name := range names {
-			if v := version(t, s, name); v != 1+30*4 {
-				t.Errorf("%s: want version %d, got %d", name, 1+30*4, v)
+			if v := version(t, s, name); v != 1+20*4 {
+				t.Errorf("%s: want version %d, got %d", name, 1+20*4, v)
 			}
 		}
 	})
@@ -209,7 +209,7 @@ func TestMutualAddsAtOnce(t *testing.T) {
 func TestEditsOfSomebodyWhomEverybodyAdds(t *testing.T) {
 	eachEngine(t, func(t *testing.T, url string) {
 		s := ready(t, url)
-		const fans = 60
+		const fans = 40
 		names := []string{"star"}
 		for i := range fans {
 			names = append(names, fmt.Sprintf("fan%d", i))
@@ -328,7 +328,7 @@ func TestSnapshotsAmidEdits(t *testing.T) {
 		var readers sync.WaitGroup
 		for range 3 {
 			readers.Go(func() {
-				for range 50 {
+				for range 25 {
 					snapshot, err := s.Snapshot(t.Context(), address("alice"))
 					if err != nil {
 						t.Errorf("snapshot: %v", err)

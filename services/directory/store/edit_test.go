@@ -9,8 +9,9 @@ import (
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
 )
 
-// An editCase is a story of alice's lists. Names in want have no number behind
-// them; the test numbers the people of each story.
+// An editCase is a story of alice's lists. Stories share a database, so the
+// people of each have its number behind their name; what is wanted leaves it
+// out.
 type editCase struct {
 	name string
 	// given is done first and has to succeed; do is what the case is about.
@@ -343,13 +344,9 @@ func TestEdits(t *testing.T) {
 }
 
 func (tc *editCase) run(t *testing.T, s *Store, number int) {
-	var people []person
-	for _, name := range []string{"alice", "bob", "carol", "dave", "erin"} {
-		p := person{t, s, fmt.Sprintf("%s%d", name, number)}
-		signUp(t, s, p.name)
-		people = append(people, p)
-	}
-	c := &cast{people[0], people[1], people[2], people[3], people[4]}
+	as := func(name string) person { return person{t, s, fmt.Sprintf("%s%d", name, number)} }
+	c := &cast{as("alice"), as("bob"), as("carol"), as("dave"), as("erin")}
+	signUp(t, s, c.alice.name, c.bob.name, c.carol.name, c.dave.name, c.erin.name)
 	for i, given := range tc.given {
 		if _, err := given(c); err != nil {
 			t.Fatalf("given %d: %v", i, err)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
 )
 
 // upTo returns the first n migrations, as an older release had them.
@@ -130,6 +132,27 @@ func TestAMigrationThatFailsLeavesNothingOfItself(t *testing.T) {
 		}
 		if _, err := s.write.ExecContext(t.Context(), "SELECT x FROM half"); err == nil {
 			t.Error("half of the migration is there")
+		}
+	})
+}
+
+func TestAStartThatWaitsForAnotherCanBeGivenUp(t *testing.T) {
+	eachEngine(t, func(t *testing.T, url string) {
+		first, second := openAt(t, url), openAt(t, url)
+		release, err := first.engine.lock(t.Context(), first.write)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if err := second.Migrate(ctx); err == nil {
+			t.Error("both migrate at once")
+		}
+		if err := release(); err != nil {
+			t.Fatal(err)
+		}
+		if err := second.Migrate(t.Context()); err != nil {
+			t.Errorf("after the first was done: %v", err)
 		}
 	})
 }
