@@ -18,6 +18,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"sync"
+	"syscall"
 )
 
 func main() {
@@ -25,11 +27,13 @@ func main() {
 }
 
 func run(args []string) int {
-	// An interrupt goes to the tests, too; they end and are summed up.
-	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	cmd.Stderr = os.Stderr
+	// In a group of their own go test and the tests can be ended together.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdout, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -38,11 +42,22 @@ func run(args []string) int {
 		fmt.Fprintf(os.Stderr, "summary: run go test: %v\n", err)
 		return 1
 	}
+	done := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-signals:
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // they may have ended
+		case <-done:
+		}
+	})
 	s := newSummary(os.Stdout)
 	readErr := s.read(stdout)
 	_, _ = io.Copy(io.Discard, stdout) // or go test would wait for a reader
 	waitErr := cmd.Wait()
-	s.finish(errors.Join(readErr, waitErr))
+	close(done)
+	watch.Wait()
+	s.finish(errors.Join(readErr, waitErr)) // of what ran, if it was cut off
 	if !s.good() {
 		return 1
 	}

@@ -75,7 +75,9 @@ func (s *summary) handleTest(e event) {
 	case "run":
 		p.open[e.Test] = true
 	case "output":
-		add(p.out, e.Test, e.Output)
+		if !strings.HasPrefix(e.Output, "=== ") { // that it runs or waits
+			add(p.out, e.Test, e.Output)
+		}
 	case "pass":
 		s.passed++
 		p.passed++
@@ -99,7 +101,7 @@ func reason(out *strings.Builder) string {
 		return ""
 	}
 	for line := range strings.Lines(out.String()) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "===") && !strings.HasPrefix(line, "---") {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "---") {
 			return ": " + line
 		}
 	}
@@ -122,15 +124,28 @@ func (s *summary) handlePackage(e event) {
 	}
 }
 
+// maxOpen is how many tests that did not end are named.
+const maxOpen = 10
+
 // failPackage shows what there is to know about a package that failed.
 func (s *summary) failPackage(e event, p *pkg) {
 	fmt.Fprintf(s.w, "FAIL  %s  %.1fs\n", e.Package, e.Elapsed)
-	// A test that began and never ended is the one that ended the process.
+	// Among the tests that began and never ended is the one that ended the
+	// process.
+	var open []string
 	for test := range p.open {
 		s.failed++
 		p.failed = append(p.failed, test)
+		open = append(open, test)
 	}
 	slices.Sort(p.failed)
+	slices.Sort(open)
+	if n := len(open) - maxOpen; n > 0 {
+		open = append(open[:maxOpen], fmt.Sprintf("and %d more", n))
+	}
+	if len(open) > 0 {
+		fmt.Fprintf(s.w, "      did not end: %s\n", strings.Join(open, ", "))
+	}
 	if len(p.failed) == 0 {
 		s.failed++
 		if out := s.builds[e.FailedBuild]; out != nil {

@@ -29,6 +29,7 @@ func TestSummary(t *testing.T) {
 		},
 		"a test fails": {
 			events: `{"Action":"run","Package":"a","Test":"TestX"}
+{"Action":"output","Package":"a","Test":"TestX","Output":"=== RUN   TestX\n"}
 {"Action":"output","Package":"a","Test":"TestX","Output":"    x_test.go:1: want 1, got 2\n"}
 {"Action":"fail","Package":"a","Test":"TestX"}
 {"Action":"run","Package":"a","Test":"TestY"}
@@ -65,7 +66,7 @@ func TestSummary(t *testing.T) {
 {"Action":"fail","Package":"a","Elapsed":1}
 `,
 			err:  errors.New("exit status 1"),
-			want: "FAIL  a  1.0s\n      fatal error: all goroutines are asleep\n0 passed, 1 failed, 0 skipped\n",
+			want: "FAIL  a  1.0s\n      did not end: TestX\n      fatal error: all goroutines are asleep\n0 passed, 1 failed, 0 skipped\n",
 		},
 		"TestMain fails": {
 			events: `{"Action":"run","Package":"a","Test":"TestX"}
@@ -81,7 +82,7 @@ func TestSummary(t *testing.T) {
 {"Action":"output","Package":"a","Test":"TestX","Output":"waiting\n"}
 `,
 			err:  errors.New("signal: killed"),
-			want: "FAIL  a  0.0s\n      waiting\n0 passed, 1 failed, 0 skipped\n",
+			want: "FAIL  a  0.0s\n      did not end: TestX\n      waiting\n0 passed, 1 failed, 0 skipped\n",
 		},
 		"go test cannot begin": {
 			err:  errors.New("exit status 1"),
