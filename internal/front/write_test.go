@@ -3,10 +3,12 @@ package front_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,9 +96,12 @@ func TestClientThatNeverReadsIsSlow(t *testing.T) {
 func TestOneSendBeyondTheBoundIsSlow(t *testing.T) {
 	conns := make(chan *front.Conn, 1)
 	n := overTCP(t, front.Config{OutboxBytes: 4 << 10}, untilClosed(conns))
-	n.client()
+	client := n.client()
 	awaits(t, "the connection", conns).Send(filler(4<<10 + 1))
 	n.wantClosed(front.ReasonSlow)
+	if _, err := io.Copy(io.Discard, client.in); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("what a client hears that was cut: want a reset, got %v", err)
+	}
 }
 
 // The lists of SYN as the default limits allow them, in one piece.
@@ -258,6 +263,29 @@ func TestCloseGivesUpOnAClientThatDoesNotRead(t *testing.T) {
 	})
 }
 
+// Nor does a client gain time by taking a little now and then.
+func TestFlushIsBoundedAsAWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conns := make(chan *front.Conn, 1)
+		n := overPipe(t, front.Config{FlushTimeout: 5 * time.Second}, untilClosed(conns))
+		client := n.client()
+		c := <-conns
+		c.Send(filler(1 << 20))
+		c.Close(front.ReasonOperator)
+		start, got := time.Now(), 0
+		for b := make([]byte, 10<<10); ; time.Sleep(time.Second / 2) {
+			m, err := client.Read(b)
+			if got += m; err != nil {
+				break
+			}
+		}
+		if took := time.Since(start); took < 4*time.Second || took > 6*time.Second {
+			t.Errorf("end of the flush: want it after 5s, got %v with %d bytes", took, got)
+		}
+		n.stop()
+	})
+}
+
 // A client that does not close its side is waited for, and then closed.
 func TestClientThatStaysAfterTheEndIsLeft(t *testing.T) {
 	conns := make(chan *front.Conn, 1)
@@ -273,6 +301,7 @@ func TestClientThatStaysAfterTheEndIsLeft(t *testing.T) {
 func TestClientThatFloodsAfterTheEndIsLeft(t *testing.T) {
 	conns := make(chan *front.Conn, 1)
 	n := overTCP(t, front.Config{}, untilClosed(conns))
+	n.srv.SetLinger(time.Hour)
 	client := n.client()
 	awaits(t, "the connection", conns).Close(front.ReasonOperator)
 	flooded := make(chan struct{})
