@@ -15,9 +15,9 @@ import (
 // A Conn is one client connection. Which goroutine may call a method, and
 // whether it can block, stands above each.
 type Conn struct {
-	srv *Server
-	nc  net.Conn
-	ln  net.Listener // that accepted it
+	srv  *Server
+	nc   net.Conn
+	call *serveCall // that accepted it
 
 	// cancel ends ctx, the context of the handler.
 	ctx    context.Context
@@ -38,8 +38,8 @@ type Conn struct {
 	outbox outbox
 }
 
-func newConn(ctx context.Context, s *Server, nc net.Conn, ln net.Listener) *Conn {
-	c := &Conn{srv: s, nc: nc, ln: ln}
+func newConn(ctx context.Context, s *Server, nc net.Conn, call *serveCall) *Conn {
+	c := &Conn{srv: s, nc: nc, call: call}
 	// The end of Serve's context ends a connection by a Close, so that whoever
 	// sees the context end also sees a reason.
 	c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(ctx))

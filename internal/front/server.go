@@ -77,10 +77,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, handle func(ctx con
 		defer close(closed)
 		ln.Close()
 	})
-	var handlers sync.WaitGroup
+	call := new(serveCall)
 	err := s.accept(ctx, ln, func(nc net.Conn) {
-		if c := s.admit(ctx, nc, ln); c != nil {
-			handlers.Go(func() { s.run(c, handle) })
+		if c := s.admit(ctx, nc, call); c != nil {
+			call.handlers.Go(func() { s.run(c, handle) })
 		}
 	})
 	if stop() {
@@ -88,12 +88,15 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, handle func(ctx con
 	} else {
 		<-closed
 	}
-	for _, c := range s.from(ln) {
+	for _, c := range s.of(call) {
 		c.Close(ReasonShutdown)
 	}
-	handlers.Wait()
+	call.handlers.Wait()
 	return err
 }
+
+// serveCall is one call of Serve.
+type serveCall struct{ handlers sync.WaitGroup }
 
 // How long to wait after an Accept that failed for a reason that may pass.
 const (
@@ -142,7 +145,7 @@ func temporary(err error) bool {
 // admit makes a Conn of nc, or closes it at once and returns nil where a limit
 // is reached. Left in the queue of the kernel it would be neither served nor
 // refused, and keep others from both.
-func (s *Server) admit(ctx context.Context, nc net.Conn, ln net.Listener) *Conn {
+func (s *Server) admit(ctx context.Context, nc net.Conn, call *serveCall) *Conn {
 	remote := addrPort(nc.RemoteAddr()).Addr()
 	s.mu.Lock()
 	var refused refusal
@@ -153,7 +156,7 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, ln net.Listener) *Conn 
 	}
 	var c *Conn
 	if refused == "" {
-		c = newConn(ctx, s, nc, ln)
+		c = newConn(ctx, s, nc, call)
 		s.conns[c] = struct{}{}
 	}
 	s.mu.Unlock()
@@ -190,13 +193,13 @@ func (s *Server) forget(c *Conn) {
 	s.metrics.closed(c.Reason())
 }
 
-// from returns the connections of ln, or all where it is nil.
-func (s *Server) from(ln net.Listener) []*Conn {
+// of returns the connections of one call of Serve, or all where it is nil.
+func (s *Server) of(call *serveCall) []*Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var found []*Conn
 	for c := range s.conns {
-		if ln == nil || c.ln == ln {
+		if call == nil || c.call == call {
 			found = append(found, c)
 		}
 	}

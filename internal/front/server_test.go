@@ -118,6 +118,23 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+func TestAdvertisedAddress(t *testing.T) {
+	conns := make(chan *front.Conn, 1)
+	n := overTCP(t, front.Config{}, untilClosed(conns))
+	n.client()
+	c := awaits(t, "the connection", conns)
+	for advertise, want := range map[string]string{
+		"chat.example.org:31001": "chat.example.org:31001",
+		"[2001:db8::1]:1863":     "[2001:db8::1]:1863",
+		":1864":                  "127.0.0.1:1864",
+	} {
+		l := front.Listener{Listener: n.ln, Advertise: advertise}
+		if got := l.Address(c); got != want {
+			t.Errorf("address of %q: want %q, got %q", advertise, want, got)
+		}
+	}
+}
+
 // refusedFor checks that a connection is closed without a word.
 func refusedFor(t *testing.T, n *network, limit string) {
 	t.Helper()

@@ -15,7 +15,7 @@ import (
 // Connections accepted later are not touched: what becomes of them is up to
 // their handlers until Serve ends.
 func (s *Server) Shed(ctx context.Context, over time.Duration) {
-	conns := s.from(nil)
+	conns := s.of(nil)
 	rand.Shuffle(len(conns), func(i, j int) { conns[i], conns[j] = conns[j], conns[i] })
 	timer := time.NewTimer(0)
 	defer timer.Stop()
