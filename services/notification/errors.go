@@ -9,8 +9,6 @@ import (
 // refusals is the one table from the directory's reasons to the protocol's
 // codes. A reason that is not in it is a fault.
 var refusals = map[directoryv1.Reason]msnp.Code{
-	directoryv1.Reason_REASON_AUTHENTICATION:  msnp.CodeAuthentication,
-	directoryv1.Reason_REASON_DISABLED:        msnp.CodeAuthentication,
 	directoryv1.Reason_REASON_NO_SUCH_USER:    msnp.CodeInvalidUser,
 	directoryv1.Reason_REASON_LIST_FULL:       msnp.CodeListFull,
 	directoryv1.Reason_REASON_ALREADY_THERE:   msnp.CodeAlreadyThere,
@@ -24,13 +22,16 @@ var refusals = map[directoryv1.Reason]msnp.Code{
 	directoryv1.Reason_REASON_UNVERIFIED:      msnp.CodeInvalidNick,
 }
 
-// loginCode is the answer to a login that the directory did not accept. One
-// that cannot be asked is a busy server, and the client may try again.
+// loginCode is the answer to a login that did not succeed. Whatever the
+// directory has against the account, the client learns no more than that. Where
+// directory or Redis cannot be asked the server is busy, and the client may try
+// again.
 func (s *session) loginCode(err error) msnp.Code {
-	if code, ok := refusals[rpc.Reason(err)]; ok {
-		return code
+	if reason := rpc.Reason(err); reason != directoryv1.Reason_REASON_UNSPECIFIED {
+		s.log.Info("login refused", "email", s.email, "reason", reason)
+		return msnp.CodeAuthentication
 	}
-	s.log.Warn("check login", "error", err)
+	s.log.Warn("login failed", "email", s.email, "error", err)
 	return msnp.CodeBusy
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/monarch-msn/monarch/internal/cluster"
 	"github.com/monarch-msn/monarch/internal/front"
-	"github.com/monarch-msn/monarch/internal/rpc"
 	"github.com/monarch-msn/monarch/msnp"
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
@@ -137,13 +136,11 @@ func (s *session) authenticate(ctx context.Context, cmd *msnp.Command, p *msnp.P
 		Email: s.email.String(), Challenge: challenge, Response: response[:],
 	})
 	if err != nil {
-		s.log.Info("login refused", "email", s.email, "reason", rpc.Reason(err))
 		return refused(s.loginCode(err))
 	}
 	s.userID = login.GetUserId()
 	if err := s.open(ctx); err != nil {
-		s.log.Warn("open session", "error", err)
-		return refused(msnp.CodeBusy)
+		return refused(s.loginCode(err))
 	}
 	s.phase = msnp.Authenticated
 	s.conn.SetDeadline(time.Time{})

@@ -226,8 +226,8 @@ func (s *session) refresh(ctx context.Context) {
 	if err != nil {
 		s.stale = true
 		s.log.Warn("read lists again", "error", err)
-		if rpc.Reason(err) == directoryv1.Reason_REASON_NO_SUCH_USER {
-			// The account is gone, and its session with it.
+		if rpc.Reason(err) != directoryv1.Reason_REASON_UNSPECIFIED {
+			// The account is gone or disabled, and its session with it.
 			s.conn.Close(front.ReasonOperator)
 		}
 		return

@@ -69,6 +69,20 @@ func TestLogin(t *testing.T) {
 
 // An unknown account goes through the same steps as a known one: one query, a
 // box that really is opened, and a comparison.
+func TestADisabledAccountHasNoSnapshot(t *testing.T) {
+	eachEngine(t, func(t *testing.T, url string) {
+		s := ready(t, url)
+		signUp(t, s, "bob")
+		if err := s.SetDisabled(t.Context(), address("bob"), true); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Snapshot(t.Context(), address("bob"))
+		if want, got := "DISABLED", reasonOf(t, err); got != want {
+			t.Errorf("want %s, got %s", want, got)
+		}
+	})
+}
+
 func TestUnknownAccountCostsTheSameWork(t *testing.T) {
 	s := ready(t, sqliteURL(t))
 	signUp(t, s, "somebody.else")

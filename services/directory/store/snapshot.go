@@ -39,9 +39,15 @@ const membersQuery = own + `
 		AND NOT EXISTS (SELECT 1 FROM members m WHERE m.owner_id = $1 AND m.member_id = back.owner_id)
 	ORDER BY 1`
 
-// Snapshot reads everything a session needs of a user, at one version.
+// Snapshot reads everything a session needs of a user, at one version. A
+// disabled account is refused here too: a login that passed before it was
+// disabled reads its lists behind its claim, and so ends either here or by the
+// Close to the session that the operator finds.
 func (s *Store) Snapshot(ctx context.Context, email string) (*directoryv1.Snapshot, error) {
-	_, snapshot, err := s.snapshot(ctx, email)
+	u, snapshot, err := s.snapshot(ctx, email)
+	if err == nil && u.disabled {
+		return nil, refuse(directoryv1.Reason_REASON_DISABLED, "the account is disabled")
+	}
 	return snapshot, err
 }
 
