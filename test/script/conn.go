@@ -129,7 +129,7 @@ func cut(buf []byte) (message, int, error) {
 	end := bytes.IndexByte(buf, '\n')
 	if end < 0 {
 		if len(buf) > maxLine {
-			return message{}, 0, fmt.Errorf("line of more than %d bytes: %q...", maxLine, buf[:80])
+			return message{}, 0, fmt.Errorf("line of more than %d bytes that begins with %q", maxLine, buf[:80])
 		}
 		return message{}, 0, nil
 	}
