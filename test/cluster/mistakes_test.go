@@ -77,35 +77,43 @@ func TestMistakesEndInOneSentence(t *testing.T) {
 			[]string{taken.addr, "in use", "--telemetry.listen"},
 		},
 		"the directory's port in use": {
-			[]string{"directory", "--listen=" + taken.addr, "--database=sqlite://" + filepath.Join(dir, "port.db"), "--key-file=" + filepath.Join(dir, "port.keys"), untended}, nil, fault,
+			[]string{"directory", "--listen=" + taken.addr, "--database=sqlite://" + filepath.Join(dir, "port.db"), "--key-file=" + filepath.Join(dir, "port.keys"), untended},
+			nil, fault,
 			[]string{taken.addr, "in use", "--listen"},
 		},
 		"a Redis URL of another kind": {
-			[]string{"dispatch", listen, "--redis=http://me:" + secret + "@127.0.0.1", untended}, nil, fault,
+			[]string{"dispatch", listen, "--redis=http://me:" + secret + "@127.0.0.1", untended},
+			nil, fault,
 			[]string{"redis URL"},
 		},
 		"a Redis URL that is none": {
-			[]string{"dispatch", listen, "--redis=" + secret, untended}, nil, fault,
+			[]string{"dispatch", listen, "--redis=" + secret, untended},
+			nil, fault,
 			[]string{"redis URL"},
 		},
 		"a Redis out of reach": {
-			[]string{"dispatch", listen, "--redis=redis://me:" + secret + "@127.0.0.1:1", hurry, untended}, nil, fault,
+			[]string{"dispatch", listen, "--redis=redis://me:" + secret + "@127.0.0.1:1", hurry, untended},
+			nil, fault,
 			[]string{"Redis", "--start.timeout"},
 		},
 		"a database URL of another kind": {
-			[]string{"directory", listen, "--database=mysql://me:" + secret + "@127.0.0.1/x", untended}, nil, fault,
+			[]string{"directory", listen, "--database=mysql://me:" + secret + "@127.0.0.1/x", untended},
+			nil, fault,
 			[]string{"sqlite://", "postgres://"},
 		},
 		"a database URL that is none": {
-			[]string{"migrate", "--database=postgres://me:" + secret + "@127.0.0.1:port/x"}, nil, fault,
+			[]string{"migrate", "--database=postgres://me:" + secret + "@127.0.0.1:port/x"},
+			nil, fault,
 			[]string{"postgres://"},
 		},
 		"a database out of reach": {
-			[]string{"directory", listen, "--database=postgres://me:" + secret + "@127.0.0.1:1/x", hurry, untended}, nil, fault,
+			[]string{"directory", listen, "--database=postgres://me:" + secret + "@127.0.0.1:1/x", hurry, untended},
+			nil, fault,
 			[]string{"PostgreSQL at 127.0.0.1:1", "--start.timeout"},
 		},
 		"a database file in no directory": {
-			[]string{"migrate", "--database=sqlite://" + filepath.Join(dir, "nowhere", "monarch.db")}, nil, fault,
+			[]string{"migrate", "--database=sqlite://" + filepath.Join(dir, "nowhere", "monarch.db")},
+			nil, fault,
 			[]string{filepath.Join(dir, "nowhere")},
 		},
 		"a token file that is missing": {
