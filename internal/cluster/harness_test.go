@@ -39,7 +39,7 @@ func suite(t *testing.T, scenario func(t *testing.T, e *engine)) {
 	t.Run("embedded", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) { scenario(t, embedded(t)) })
 	})
-	t.Run("redis", func(t *testing.T) { scenario(t, real(t)) })
+	t.Run("redis", func(t *testing.T) { scenario(t, actual(t)) })
 }
 
 // embedded starts an engine in this process, without sockets.
@@ -56,9 +56,9 @@ func embedded(t *testing.T) *engine {
 	}
 }
 
-// real connects to the server that the environment names, under a prefix of its
+// actual connects to the server that the environment names, under a prefix of its
 // own, which is emptied at the end.
-func real(t *testing.T) *engine {
+func actual(t *testing.T) *engine {
 	url := os.Getenv("MONARCH_TEST_REDIS")
 	if url == "" {
 		t.Skip("MONARCH_TEST_REDIS is not set")
@@ -144,7 +144,8 @@ func (w *wire) connect(ctx context.Context, network, address string) (net.Conn, 
 	if err != nil {
 		return nil, err
 	}
-	c := &wireConn{Conn: conn, w: w}
+	c := &wireConn{Conn: conn, w: w, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	go c.pump()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.live == nil {
@@ -178,19 +179,59 @@ func (w *wire) sever(down bool, which func(*wireConn) bool) {
 	}
 }
 
+// wireConn is a connection that can be told apart and broken. It takes writes
+// without waiting for the other side, as a socket does and net.Pipe does not: a
+// long pipeline and its replies would otherwise wait for each other.
 type wireConn struct {
 	net.Conn
 	w          *wire
 	subscribed atomic.Bool
 	// deaf drops what comes in.
 	deaf atomic.Bool
+
+	mu      sync.Mutex
+	pending []byte
+	wake    chan struct{}
+	closed  chan struct{}
+	once    sync.Once
 }
 
 func (c *wireConn) Write(b []byte) (int, error) {
 	if strings.Contains(string(b), "subscribe") {
 		c.subscribed.Store(true)
 	}
-	return c.Conn.Write(b)
+	select {
+	case <-c.closed:
+		return 0, net.ErrClosed
+	default:
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending = append(c.pending, b...)
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+	return len(b), nil
+}
+
+// pump writes what is pending until the connection is closed.
+func (c *wireConn) pump() {
+	for {
+		select {
+		case <-c.closed:
+			return
+		case <-c.wake:
+		}
+		c.mu.Lock()
+		b := c.pending
+		c.pending = nil
+		c.mu.Unlock()
+		if _, err := c.Conn.Write(b); err != nil {
+			_ = c.Close()
+			return
+		}
+	}
 }
 
 func (c *wireConn) Read(b []byte) (int, error) {
@@ -203,10 +244,15 @@ func (c *wireConn) Read(b []byte) (int, error) {
 	}
 }
 
+func (c *wireConn) SetWriteDeadline(time.Time) error { return nil }
+
+func (c *wireConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
+
 func (c *wireConn) Close() error {
 	c.w.mu.Lock()
 	delete(c.w.live, c)
 	c.w.mu.Unlock()
+	c.once.Do(func() { close(c.closed) })
 	return c.Conn.Close()
 }
 
