@@ -66,11 +66,12 @@ func (s *Server) Connections() int {
 // nil. If ln breaks it does the same and returns the error.
 //
 // The context of handle has the values of ctx and ends when the connection
-// does. When handle returns, the connection is closed if it is not yet: for
+// does; what has to be done behind the end wants context.WithoutCancel. When handle returns, the connection is closed if it is not yet: for
 // the reason of the last error of Next, as ReasonOf tells it, or ReasonClient.
 // A panic of handle is logged, and ends only its own connection.
 //
-// Serve may be called for several listeners at once.
+// Serve may be called for several listeners at once. Its end takes
+// Config.FlushTimeout and about a second at most, and what the handlers take.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, handle func(ctx context.Context, c *Conn)) error {
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
