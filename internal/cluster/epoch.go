@@ -23,6 +23,8 @@ type epochs struct {
 	seen  uint64
 	redis int64     // Redis's clock in microseconds ...
 	at    time.Time // ... at this moment of ours
+	// clock is what tests put in the place of time.Now.
+	clock func() time.Time
 }
 
 // measure notes Redis's clock as it was told between two moments of ours.
@@ -55,7 +57,11 @@ func (e *epochs) next(above uint64) uint64 {
 	defer e.mu.Unlock()
 	epoch := max(e.seen, above) + 1
 	if !e.at.IsZero() {
-		if now := e.redis + time.Since(e.at).Microseconds(); now > 0 {
+		elapsed := time.Since(e.at)
+		if e.clock != nil {
+			elapsed = e.clock().Sub(e.at)
+		}
+		if now := e.redis + elapsed.Microseconds(); now > 0 {
 			epoch = max(epoch, uint64(now))
 		}
 	}

@@ -228,7 +228,11 @@ type world struct {
 	sessions []*walkSession
 	highest  uint64 // epoch that the record ever had
 	trace    []string
+	looks    int // at the clock
 }
+
+// walkBegin is what Redis's clock says when an order begins.
+var walkBegin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // walker is a node of a world.
 type walker struct {
@@ -396,6 +400,9 @@ func (p *walkClients) order(t *testing.T, test walkCase, schedule []int) (taken,
 		if len(taken) < len(schedule) {
 			choice = schedule[len(taken)]
 		}
+		if choice >= len(enabled) {
+			t.Fatalf("the order does not repeat; so far:\n\t%s", strings.Join(w.trace, "\n\t"))
+		}
 		taken, of = append(taken, choice), append(of, len(enabled))
 		a := enabled[choice]
 		w.trace = append(w.trace, a.name+": "+a.next)
@@ -452,8 +459,12 @@ func (w *world) nodeBehind(name string, behind time.Duration) *walker {
 	if w.ids[name] != "" {
 		return n
 	}
-	now := time.Now()
-	n.c.epochs.measure(now.Add(-behind), now, now)
+	// A clock that moves with each look at it makes every order repeatable.
+	n.c.epochs.clock = func() time.Time {
+		w.looks++
+		return walkBegin.Add(time.Duration(w.looks) * time.Millisecond)
+	}
+	n.c.epochs.measure(walkBegin.Add(-behind), walkBegin, walkBegin)
 	n.emails.before = func(ctx context.Context, _ string) {
 		if a, ok := ctx.Value(actorKey{}).(*actor); ok {
 			a.stop("lock " + name)
@@ -464,7 +475,7 @@ func (w *world) nodeBehind(name string, behind time.Duration) *walker {
 	}
 	w.ids[name] = n.ID()
 	w.all = append(w.all, n.ID())
-	n.stand(n.ID(), now.Add(time.Hour))
+	n.stand(n.ID(), time.Now().Add(time.Hour))
 	return n
 }
 
