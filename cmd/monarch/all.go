@@ -68,6 +68,8 @@ func (c *allCmd) run(ctx context.Context, stdout, stderr io.Writer) int {
 		return misused(stderr, err)
 	}
 	return node.Run(ctx, "all", c.Process, func(ctx context.Context, p *node.Process) error {
+		logBound(p.Log, "dispatch", c.Dispatch.Config)
+		logBound(p.Log, "notification", c.Notification.Config)
 		network, err := allinone.Start(ctx, allinone.Options{
 			DataDir:           c.DataDir,
 			Bind:              c.Bind,

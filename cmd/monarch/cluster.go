@@ -13,6 +13,7 @@ import (
 	"github.com/monarch-msn/monarch/internal/front"
 	"github.com/monarch-msn/monarch/internal/node"
 	"github.com/monarch-msn/monarch/internal/rpc"
+	"github.com/monarch-msn/monarch/msnp"
 )
 
 // redisFlags name the cluster's Redis.
@@ -86,4 +87,12 @@ func listen(ctx context.Context, p *node.Process, points []endpoint) (listeners 
 		p.Detail(what, fmt.Sprintf("%s, advertised as %s", ln.Addr(), l.Advertise))
 	}
 	return listeners, nil
+}
+
+// logBound tells what clients may cost at most, so that whoever sets the flags
+// sees what they amount to. What is not in use is not allocated.
+func logBound(log *slog.Logger, role string, cfg front.Config) {
+	each := int64(cfg.OutboxBytes) + int64(cfg.ReadLine) + msnp.DefaultPayload
+	log.Info("clients are bounded", "role", role, "connections", cfg.MaxConnections,
+		"bytes_each", each, "bytes_all", int64(cfg.MaxConnections)*each)
 }

@@ -28,6 +28,7 @@ func (c *dispatchCmd) run(ctx context.Context, _, stderr io.Writer) int {
 			return err
 		}
 		defer func() { err = errors.Join(err, redis.Close()) }()
+		logBound(p.Log, "dispatch", c.Tune.Config)
 		listeners, err := listen(ctx, p, points)
 		if err != nil {
 			return err

@@ -41,6 +41,7 @@ func (c *notificationCmd) run(ctx context.Context, _, stderr io.Writer) int {
 			return err
 		}
 		defer func() { err = errors.Join(err, redis.Close()) }()
+		logBound(p.Log, "notification", c.Tune.Config)
 		listeners, err := listen(ctx, p, points)
 		if err != nil {
 			return err
