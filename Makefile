@@ -23,7 +23,7 @@ help: ## Show this list.
 
 .PHONY: run
 run: ## Build and start a whole network in one process; ARGS are flags of "monarch all".
-	@$(GO) build -o bin/ ./cmd/monarch
+	@$(GO) build -o bin/ ./cmd/...
 	@exec bin/monarch all $(ARGS)
 
 .PHONY: build
