@@ -11,12 +11,14 @@ const (
 	Referrer       Feature = 1 << iota // MSNP3: XFR NS ends in a 0
 	Passport                           // MSNP3: the profile message has Passport's fields
 	SiteID                             // MSNP3: URL is answered with a site id
+	AbsolutePages                      // MSNP3: URL may name a page on any host
 	IMS                                // MSNP3: IMS switches invitations off, for WebTV
 	SNDLocale                          // MSNP3: SND names locale and library
 	Codebase                           // MSNP4: CVR and SND name the codebase
 	PhoneNumbers                       // MSNP5: PRP, BPR
 	SDC                                // MSNP5: SDC, invitation mail with a text
 	Pages                              // MSNP5: PAG
+	Alerts                             // MSNP5: NOT shows a text
 	Verified                           // MSNP6: USR OK tells whether the address is verified
 	Challenges                         // MSNP6: CHL, QRY
 	Groups                             // MSNP7: groups in SYN and in LST FL
@@ -37,11 +39,11 @@ type Dialect struct {
 var (
 	MSNP2 = &Dialect{"MSNP2", 0,
 		map[Code]Code{CodeChildAccount: CodeAuthentication, CodeNotVerified: CodeAuthentication, CodeLoginBusy: CodeBusy, CodeDisabled: 0, CodeChallengeFailed: 0}}
-	MSNP3 = &Dialect{"MSNP3", MSNP2.features | Referrer | Passport | SiteID | IMS | SNDLocale,
+	MSNP3 = &Dialect{"MSNP3", MSNP2.features | Referrer | Passport | SiteID | AbsolutePages | IMS | SNDLocale,
 		MSNP2.instead}
 	MSNP4 = &Dialect{"MSNP4", MSNP3.features | Codebase,
 		map[Code]Code{CodeNotVerified: CodeAuthentication, CodeLoginBusy: CodeBusy, CodeDisabled: 0, CodeChallengeFailed: 0}}
-	MSNP5 = &Dialect{"MSNP5", MSNP4.features | PhoneNumbers | SDC | Pages,
+	MSNP5 = &Dialect{"MSNP5", MSNP4.features | PhoneNumbers | SDC | Pages | Alerts,
 		map[Code]Code{CodeLoginBusy: CodeBusy, CodeDisabled: 0, CodeChallengeFailed: 0}}
 	MSNP6 = &Dialect{"MSNP6", MSNP5.features | Verified | Challenges,
 		map[Code]Code{CodeLoginBusy: CodeBusy, CodeDisabled: 0}}
@@ -164,15 +166,6 @@ func (d *Dialect) AppendUserOK(l *Line, trid []byte, e Email, n Nick, verified b
 		} else {
 			l.Word("0")
 		}
-	}
-}
-
-// AppendURL answers URL: the page, the form to log in at, and for clients
-// that want one the site id.
-func (d *Dialect) AppendURL(l *Line, trid []byte, page, login string, site uint64) {
-	l.Verb("URL").TrID(trid).Word(page).Word(login)
-	if d.Has(SiteID) {
-		l.Uint(site)
 	}
 }
 

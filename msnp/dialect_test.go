@@ -75,9 +75,9 @@ func TestDialects(t *testing.T) {
 func TestFeatures(t *testing.T) {
 	since := map[msnp.Feature]*msnp.Dialect{
 		0:             msnp.MSNP2,
-		msnp.Referrer: msnp.MSNP3, msnp.Passport: msnp.MSNP3, msnp.SiteID: msnp.MSNP3, msnp.IMS: msnp.MSNP3, msnp.SNDLocale: msnp.MSNP3,
+		msnp.Referrer: msnp.MSNP3, msnp.Passport: msnp.MSNP3, msnp.SiteID: msnp.MSNP3, msnp.AbsolutePages: msnp.MSNP3, msnp.IMS: msnp.MSNP3, msnp.SNDLocale: msnp.MSNP3,
 		msnp.Codebase:     msnp.MSNP4,
-		msnp.PhoneNumbers: msnp.MSNP5, msnp.SDC: msnp.MSNP5, msnp.Pages: msnp.MSNP5,
+		msnp.PhoneNumbers: msnp.MSNP5, msnp.SDC: msnp.MSNP5, msnp.Pages: msnp.MSNP5, msnp.Alerts: msnp.MSNP5,
 		msnp.Verified: msnp.MSNP6, msnp.Challenges: msnp.MSNP6,
 		msnp.Groups: msnp.MSNP7, msnp.Origin: msnp.MSNP7, msnp.DisabledAnswer: msnp.MSNP7,
 		msnp.Referrer | msnp.Groups: msnp.MSNP7, // all of a set
@@ -173,14 +173,6 @@ func TestAppendUserOK(t *testing.T) {
 			d.AppendUserOK(l, []byte("7"), ann, test.nick, test.verified)
 		}, want)
 	}
-}
-
-func TestAppendURL(t *testing.T) {
-	want := since(0, "URL 49 /inbox http://login.example.com/form 2\r\n")
-	want[0] = "URL 49 /inbox http://login.example.com/form\r\n"
-	eachDialect(t, "URL", func(d *msnp.Dialect, l *msnp.Line) {
-		d.AppendURL(l, []byte("49"), "/inbox", "http://login.example.com/form", 2)
-	}, want)
 }
 
 func TestAppendPrivatePhones(t *testing.T) {

@@ -95,7 +95,8 @@ var repeated = Wrong{Phases: versioned | VersionedCVR0, Code: CodeNotExpected}
 //
 // The least counts are what clients of the time really send, not what the
 // documents ask for: REA and ADD come without a name, ADG and REG without
-// the 0 at the end, PRP without a value, CVR with any number of arguments.
+// the 0 at the end, PRP without a value, CVR with any number of arguments. SND
+// and SDC count their own, because they answer 503 where some are missing.
 // More arguments than a command knows are ignored.
 //
 // LSG, ADG, REG and RMG need no feature: some third-party clients negotiate
@@ -139,8 +140,8 @@ var Verbs = []Row{
 	{Verb: "XFR", Servers: Notification, Phases: loggedIn, TrID: true, Min: 1},
 	{Verb: "URL", Servers: Notification, Phases: loggedIn, TrID: true, Min: 1},
 	{Verb: "FND", Servers: Notification, Phases: loggedIn, TrID: true},
-	{Verb: "SND", Servers: Notification, Phases: loggedIn, TrID: true, Min: 1},
-	{Verb: "SDC", Servers: Notification, Phases: loggedIn, TrID: true, Min: 8, Payload: true, Feature: SDC},
+	{Verb: "SND", Servers: Notification, Phases: loggedIn, TrID: true},
+	{Verb: "SDC", Servers: Notification, Phases: loggedIn, TrID: true, Min: 1, Payload: true, Feature: SDC},
 	{Verb: "PAG", Servers: Notification, Phases: loggedIn, TrID: true, Min: 2, Payload: true, Feature: Pages},
 
 	// The switchboard.

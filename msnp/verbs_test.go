@@ -157,7 +157,7 @@ func TestAdmitByArguments(t *testing.T) {
 			"ADD": 2, // without a name
 			"REM": 2,
 			"ADG": 1, "REG": 2, // without the 0 at the end
-			"RMG": 1, "CHG": 1, "IMS": 1, "CHL": 0, "QRY": 2, "XFR": 1, "URL": 1, "FND": 0, "SND": 1, "SDC": 8, "PAG": 2,
+			"RMG": 1, "CHG": 1, "IMS": 1, "CHL": 0, "QRY": 2, "XFR": 1, "URL": 1, "FND": 0, "SND": 0, "SDC": 1, "PAG": 2,
 		}},
 		{msnp.Switchboard, msnp.Connected, map[string]int{"USR": 2, "ANS": 3}},
 		{msnp.Switchboard, msnp.Present, map[string]int{"CAL": 1, "MSG": 2, "OUT": 0, "PNG": 0}},
