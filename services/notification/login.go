@@ -167,6 +167,9 @@ func refused(err error) error {
 func (s *session) open(ctx context.Context) error {
 	s.log = s.log.With("email", s.email)
 	s.svc.hub.add(s)
+	// A resync from here on includes the session: what is lost while it reads
+	// its lists is found by the audit behind the login.
+	s.svc.auditor.first(s)
 	s.record = &clusterv1.Session{
 		Id:      newSessionID(),
 		Email:   s.email.String(),
@@ -187,7 +190,6 @@ func (s *session) open(ctx context.Context) error {
 	for _, d := range displaced {
 		s.buryPredecessor(ctx, d)
 	}
-	s.svc.auditor.first(s)
 	return nil
 }
 
