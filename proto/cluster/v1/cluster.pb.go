@@ -1438,13 +1438,19 @@ func (x *Close) GetCause() Close_Cause {
 	return Close_CAUSE_UNSPECIFIED
 }
 
-// Notice is a system message to a user, or to all users of the node.
+// Notice is what the operator has for a user, or for all users of the node.
 type Notice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Email string                 `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
-	// Minutes until shutdown, for the message that old clients know.
-	Minutes       uint32 `protobuf:"varint,2,opt,name=minutes,proto3" json:"minutes,omitempty"`
-	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// Empty for all.
+	Email string `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
+	// Minutes until shutdown, for the message that old clients know; 0 for none.
+	Minutes uint32 `protobuf:"varint,2,opt,name=minutes,proto3" json:"minutes,omitempty"`
+	// Plain text, for clients that can show an alert; empty for none.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// The status word that the session has from now on; empty for no change.
+	Status string `protobuf:"bytes,4,opt,name=status,proto3" json:"status,omitempty"`
+	// A mail that has arrived for the user, elsewhere.
+	Mail          *Mail `protobuf:"bytes,5,opt,name=mail,proto3" json:"mail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1500,6 +1506,82 @@ func (x *Notice) GetText() string {
 	return ""
 }
 
+func (x *Notice) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *Notice) GetMail() *Mail {
+	if x != nil {
+		return x.Mail
+	}
+	return nil
+}
+
+// Mail is what a client shows of a mail.
+type Mail struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sender, as plain text and as address.
+	From          string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	Address       string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	Subject       string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mail) Reset() {
+	*x = Mail{}
+	mi := &file_cluster_v1_cluster_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mail) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mail) ProtoMessage() {}
+
+func (x *Mail) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_cluster_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mail.ProtoReflect.Descriptor instead.
+func (*Mail) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Mail) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Mail) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Mail) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
 // Drain tells a node to drain, or to resume.
 type Drain struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1510,7 +1592,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[14]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1522,7 +1604,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[14]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1535,7 +1617,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{14}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Drain) GetResume() bool {
@@ -1560,7 +1642,7 @@ type Settle struct {
 
 func (x *Settle) Reset() {
 	*x = Settle{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[15]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1572,7 +1654,7 @@ func (x *Settle) String() string {
 func (*Settle) ProtoMessage() {}
 
 func (x *Settle) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[15]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1585,7 +1667,7 @@ func (x *Settle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settle.ProtoReflect.Descriptor instead.
 func (*Settle) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Settle) GetPeers() []string {
@@ -1719,11 +1801,17 @@ const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fCAUSE_DISPLACED\x10\x01\x12\x12\n" +
-	"\x0eCAUSE_OPERATOR\x10\x02\"L\n" +
+	"\x0eCAUSE_OPERATOR\x10\x02\"\x92\x01\n" +
 	"\x06Notice\x12\x14\n" +
 	"\x05email\x18\x01 \x01(\tR\x05email\x12\x18\n" +
 	"\aminutes\x18\x02 \x01(\rR\aminutes\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text\"\x1f\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x16\n" +
+	"\x06status\x18\x04 \x01(\tR\x06status\x12,\n" +
+	"\x04mail\x18\x05 \x01(\v2\x18.monarch.cluster.v1.MailR\x04mail\"N\n" +
+	"\x04Mail\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x18\n" +
+	"\asubject\x18\x03 \x01(\tR\asubject\"\x1f\n" +
 	"\x05Drain\x12\x16\n" +
 	"\x06resume\x18\x01 \x01(\bR\x06resume\"L\n" +
 	"\x06Settle\x12\x14\n" +
@@ -1754,7 +1842,7 @@ func file_cluster_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_cluster_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_cluster_v1_cluster_proto_goTypes = []any{
 	(Role)(0),               // 0: monarch.cluster.v1.Role
 	(State)(0),              // 1: monarch.cluster.v1.State
@@ -1774,34 +1862,36 @@ var file_cluster_v1_cluster_proto_goTypes = []any{
 	(*PhoneChanged)(nil),    // 15: monarch.cluster.v1.PhoneChanged
 	(*Close)(nil),           // 16: monarch.cluster.v1.Close
 	(*Notice)(nil),          // 17: monarch.cluster.v1.Notice
-	(*Drain)(nil),           // 18: monarch.cluster.v1.Drain
-	(*Settle)(nil),          // 19: monarch.cluster.v1.Settle
-	nil,                     // 20: monarch.cluster.v1.Node.SentEntry
+	(*Mail)(nil),            // 18: monarch.cluster.v1.Mail
+	(*Drain)(nil),           // 19: monarch.cluster.v1.Drain
+	(*Settle)(nil),          // 20: monarch.cluster.v1.Settle
+	nil,                     // 21: monarch.cluster.v1.Node.SentEntry
 }
 var file_cluster_v1_cluster_proto_depIdxs = []int32{
 	0,  // 0: monarch.cluster.v1.Node.role:type_name -> monarch.cluster.v1.Role
 	4,  // 1: monarch.cluster.v1.Node.addresses:type_name -> monarch.cluster.v1.Address
 	1,  // 2: monarch.cluster.v1.Node.state:type_name -> monarch.cluster.v1.State
-	20, // 3: monarch.cluster.v1.Node.sent:type_name -> monarch.cluster.v1.Node.SentEntry
+	21, // 3: monarch.cluster.v1.Node.sent:type_name -> monarch.cluster.v1.Node.SentEntry
 	9,  // 4: monarch.cluster.v1.Batch.messages:type_name -> monarch.cluster.v1.Message
 	10, // 5: monarch.cluster.v1.Message.presence:type_name -> monarch.cluster.v1.Presence
 	12, // 6: monarch.cluster.v1.Message.ring:type_name -> monarch.cluster.v1.Ring
 	14, // 7: monarch.cluster.v1.Message.list_changed:type_name -> monarch.cluster.v1.ListChanged
 	16, // 8: monarch.cluster.v1.Message.close:type_name -> monarch.cluster.v1.Close
 	17, // 9: monarch.cluster.v1.Message.notice:type_name -> monarch.cluster.v1.Notice
-	18, // 10: monarch.cluster.v1.Message.drain:type_name -> monarch.cluster.v1.Drain
+	19, // 10: monarch.cluster.v1.Message.drain:type_name -> monarch.cluster.v1.Drain
 	13, // 11: monarch.cluster.v1.Message.ring_result:type_name -> monarch.cluster.v1.RingResult
-	19, // 12: monarch.cluster.v1.Message.settle:type_name -> monarch.cluster.v1.Settle
+	20, // 12: monarch.cluster.v1.Message.settle:type_name -> monarch.cluster.v1.Settle
 	11, // 13: monarch.cluster.v1.Presence.probes:type_name -> monarch.cluster.v1.Probe
 	4,  // 14: monarch.cluster.v1.Ring.addresses:type_name -> monarch.cluster.v1.Address
 	2,  // 15: monarch.cluster.v1.RingResult.outcome:type_name -> monarch.cluster.v1.RingResult.Outcome
 	15, // 16: monarch.cluster.v1.ListChanged.phone:type_name -> monarch.cluster.v1.PhoneChanged
 	3,  // 17: monarch.cluster.v1.Close.cause:type_name -> monarch.cluster.v1.Close.Cause
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	18, // 18: monarch.cluster.v1.Notice.mail:type_name -> monarch.cluster.v1.Mail
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_cluster_v1_cluster_proto_init() }
@@ -1831,7 +1921,7 @@ func file_cluster_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_v1_cluster_proto_rawDesc), len(file_cluster_v1_cluster_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
