@@ -18,10 +18,10 @@ func (s *session) handleADD(ctx context.Context, cmd *msnp.Command) error {
 	email := p.Email(msnp.CodeInvalidParameter)
 	name := msnp.Nick(email.String())
 	if p.More() {
-		name = p.Nick(msnp.MaxNick, msnp.CodeInvalidParameter)
+		name = p.Nick(s.svc.cfg.NameBytes, msnp.CodeInvalidParameter)
 	}
 	group, grouped := optionalGroup(&p, x)
-	if x == msnp.RL {
+	if x == msnp.RL || len(email.String()) > s.svc.cfg.HandleBytes {
 		return msnp.ErrMalformed
 	}
 	if err := p.Err(); err != nil {

@@ -13,11 +13,11 @@ import (
 //	C: ADG TrID name 0    S: ADG TrID version name id 0
 func (s *session) handleADG(ctx context.Context, cmd *msnp.Command) error {
 	p := cmd.Params()
-	name := p.Nick(msnp.MaxGroupRename, msnp.CodeInvalidParameter)
+	name := p.Nick(s.svc.cfg.GroupRenameBytes, msnp.CodeInvalidParameter)
 	if err := p.Err(); err != nil {
 		return err
 	}
-	if len(s.lists.groups) < msnp.MaxGroups && len(name) > msnp.MaxGroupName {
+	if len(s.lists.groups) < msnp.MaxGroups && len(name) > s.svc.cfg.GroupNameBytes {
 		return msnp.CodeGroupNameTooLong
 	}
 	call, cancel := s.call(ctx)
@@ -39,12 +39,15 @@ func (s *session) handleADG(ctx context.Context, cmd *msnp.Command) error {
 func (s *session) handleREG(ctx context.Context, cmd *msnp.Command) error {
 	p := cmd.Params()
 	id := p.Uint32()
-	name := p.Nick(msnp.MaxGroupRename, msnp.CodeInvalidParameter)
+	name := p.Nick(s.svc.cfg.GroupRenameBytes, msnp.CodeInvalidParameter)
 	if err := p.Err(); err != nil {
 		return err
 	}
 	if id >= msnp.MaxGroups {
 		return msnp.ErrMalformed
+	}
+	if s.svc.cfg.StrictREG && s.lists.group(id) != nil && len(name) > s.svc.cfg.GroupNameBytes {
+		return msnp.CodeGroupNameTooLong
 	}
 	call, cancel := s.call(ctx)
 	defer cancel()

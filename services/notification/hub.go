@@ -137,6 +137,8 @@ func (h *hub) Deliver(ctx context.Context, from string, m *clusterv1.Message) {
 		for _, s := range h.of(msnp.MakeEmail(kind.Close.GetEmail())) {
 			s.post(closeEvent{kind.Close})
 		}
+	case *clusterv1.Message_Notice:
+		h.notify(kind.Notice)
 	case *clusterv1.Message_Settle:
 		h.svc.background(func(ctx context.Context) { h.settle(ctx, from, m) })
 	}

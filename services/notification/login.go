@@ -82,8 +82,8 @@ func (s *session) handleUSR(ctx context.Context, cmd *msnp.Command) error {
 // identify draws the challenge. Nobody is asked whether the account exists, so
 // a stranger learns nothing and costs the directory nothing.
 func (s *session) identify(cmd *msnp.Command, p *msnp.Params) error {
-	email := p.Email(msnp.CodeNoDomain)
-	if err := p.Err(); err != nil {
+	email, err := s.svc.cfg.handle(p, msnp.CodeNoDomain)
+	if err != nil {
 		return refused(err)
 	}
 	if s.phase == msnp.Challenged {
@@ -149,6 +149,7 @@ func (s *session) authenticate(ctx context.Context, cmd *msnp.Command, p *msnp.P
 		LoginTime: time.Now().Unix(),
 		UserID:    s.userID,
 		Email:     s.email,
+		HasMail:   s.svc.cfg.Mail,
 		MSPAuth:   s.record.GetId(),
 	})
 	s.log.Info("login", "dialect", s.dialect.String(), "epoch", s.record.GetEpoch())

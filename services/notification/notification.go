@@ -35,6 +35,7 @@ import (
 // defaults, read by the command.
 type Config struct {
 	front.Config `embed:""`
+	Limits       `embed:""`
 
 	Dialects     []string      `help:"Dialects served; empty serves MSNP2 to MSNP7." placeholder:"MSNP7,..."`
 	VERReplyList bool          `name:"ver-reply-list" help:"Answer VER with all common dialects, as Gaim 0.60 and aMSN need it."`
@@ -54,8 +55,19 @@ type Config struct {
 
 	DownloadURL string `name:"download-url" help:"Where CVR says a client can be had." default:"http://messenger.example.com/download"`
 	InfoURL     string `name:"info-url" help:"Where CVR says more can be read." default:"http://messenger.example.com/"`
-	PageURL     string `name:"page-url" help:"The page that URL names, whatever the service." default:"http://messenger.example.com/"`
+	PageURL     string `name:"page-url" help:"The page that URL names for a service without one of its own; MSNP2's clients get its path." default:"http://messenger.example.com/"`
 	LoginURL    string `name:"login-url" help:"The form to which clients post their login for a page." default:"http://messenger.example.com/login"`
+	SiteID      uint32 `name:"site-id" help:"The number of this site in the login form." default:"2"`
+	// Pages has no default: a service that is not in it has the PageURL.
+	Pages map[string]string `help:"Pages of services that URL names: INBOX, COMPOSE, PROFILE and so on. {param} in an address is what the client asks about." placeholder:"SERVICE=URL;..."`
+
+	FNDDisabled bool `name:"fnd-disabled" help:"Tell MSNP7's clients that the member directory is switched off, in place of finding nobody."`
+	Mail        bool `help:"Show the clients' mail features, and notices of mail that the operator reports."`
+	NoAlerts    bool `name:"no-alerts" help:"Never send NOT: announcements are the minutes alone. Some third-party clients do not know that it has a payload."`
+
+	Challenges        bool          `help:"Ask clients of MSNP6 and MSNP7 which product they are, and close those that answer wrong or not at all."`
+	ChallengeInterval time.Duration `help:"Mean time between challenges." default:"30m"`
+	ChallengeTimeout  time.Duration `help:"Time for the answer to a challenge." default:"50s"`
 
 	DrainTime time.Duration `help:"Sessions are closed evenly over this time when the node drains." default:"30s"`
 }
@@ -73,6 +85,10 @@ func (c Config) withDefaults() Config {
 	c.ReferralTimeout = cmp.Or(c.ReferralTimeout, 10*time.Second)
 	c.DownloadURL = cmp.Or(c.DownloadURL, "http://messenger.example.com/download")
 	c.InfoURL = cmp.Or(c.InfoURL, "http://messenger.example.com/")
+	c.Limits = c.Limits.withDefaults()
+	c.SiteID = cmp.Or(c.SiteID, 2)
+	c.ChallengeInterval = cmp.Or(c.ChallengeInterval, 30*time.Minute)
+	c.ChallengeTimeout = cmp.Or(c.ChallengeTimeout, 50*time.Second)
 	c.PageURL = cmp.Or(c.PageURL, "http://messenger.example.com/")
 	c.LoginURL = cmp.Or(c.LoginURL, "http://messenger.example.com/login")
 	c.DrainTime = cmp.Or(c.DrainTime, 30*time.Second)
@@ -81,7 +97,7 @@ func (c Config) withDefaults() Config {
 
 // Validate returns all faults of the configuration, joined.
 func (c Config) Validate() error {
-	faults := []error{c.Config.Validate()}
+	faults := []error{c.Config.Validate(), c.Limits.validate(), c.validatePages()}
 	for _, name := range c.Dialects {
 		if _, ok := msnp.DialectByName(name); !ok {
 			faults = append(faults, fmt.Errorf("dialects: %q is unknown, MSNP2 to MSNP7 are served", name))
@@ -98,6 +114,8 @@ func (c Config) Validate() error {
 		{"resync-time", c.ResyncTime},
 		{"referral-timeout", c.ReferralTimeout},
 		{"drain-time", c.DrainTime},
+		{"challenge-interval", c.ChallengeInterval},
+		{"challenge-timeout", c.ChallengeTimeout},
 	} {
 		if d.time < 0 {
 			faults = append(faults, fmt.Errorf("%s: %s is negative", d.name, d.time))
@@ -135,11 +153,12 @@ type Service struct {
 	tracer    trace.Tracer
 	metrics   *metrics
 
-	front     *front.Server
-	listeners []front.Listener
-	member    *cluster.Member
-	hub       *hub
-	auditor   *auditor
+	front      *front.Server
+	listeners  []front.Listener
+	member     *cluster.Member
+	hub        *hub
+	auditor    *auditor
+	challenger *challenger
 
 	drains  atomic.Bool
 	pending sync.WaitGroup
@@ -164,7 +183,7 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 		d, _ := msnp.DialectByName(name)
 		s.dialects = append(s.dialects, d)
 	}
-	s.hub, s.auditor = newHub(s), newAuditor(s)
+	s.hub, s.auditor, s.challenger = newHub(s), newAuditor(s), newChallenger()
 	var err error
 	if s.metrics, err = newMetrics(deps.Meter, s); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
@@ -196,6 +215,7 @@ func (s *Service) Run(ctx context.Context) error {
 	var inner errgroup.Group
 	inner.Go(func() error { return s.member.Run(memberCtx) })
 	inner.Go(func() error { return s.auditor.run(memberCtx) })
+	inner.Go(func() error { return s.challenger.run(memberCtx, &s.cfg) })
 
 	clients, ctx := errgroup.WithContext(ctx)
 	for i := range s.listeners {

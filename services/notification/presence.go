@@ -24,6 +24,8 @@ import (
 // handleCHG changes the status. The first one makes the session present.
 //
 //	C: CHG TrID state    S: CHG TrID state    S: ILN TrID state handle friendly
+//
+// Behind the first one comes what the service has to say, see welcome.
 func (s *session) handleCHG(ctx context.Context, cmd *msnp.Command) error {
 	p := cmd.Params()
 	status := p.Status()
@@ -41,6 +43,7 @@ func (s *session) handleCHG(ctx context.Context, cmd *msnp.Command) error {
 		s.count++
 		s.announce(ctx, newRollCall(cmd.TrID))
 		s.await(ctx)
+		s.welcome()
 	case changed:
 		s.count++
 		s.publish(ctx)
@@ -512,8 +515,8 @@ func (r *rollCall) finish() {
 }
 
 // await gives the turn away until the roll call is complete or its time is up,
-// so that the answers can be handled meanwhile. It is the last thing a handler
-// does.
+// so that the answers can be handled meanwhile. A handler relies on nothing
+// behind it that it knew before.
 func (s *session) await(ctx context.Context) {
 	roll := s.roll
 	if roll == nil {

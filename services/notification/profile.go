@@ -31,12 +31,12 @@ func (s *session) handleREA(ctx context.Context, cmd *msnp.Command) error {
 	if !p.More() {
 		return msnp.CodeInvalidNick
 	}
-	name := p.Nick(msnp.MaxNick, msnp.CodeInvalidNick)
+	name := p.Nick(s.svc.cfg.NameBytes, msnp.CodeInvalidNick)
 	if err := p.Err(); err != nil {
 		return err
 	}
 	now := time.Now()
-	if own && s.verified && s.renames.full(now) {
+	if own && s.verified && s.renames.full(now, s.svc.cfg.RenameLimit, s.svc.cfg.RenameWindow) {
 		return msnp.CodeTooFast
 	}
 	call, cancel := s.call(ctx)
@@ -53,35 +53,12 @@ func (s *session) handleREA(ctx context.Context, cmd *msnp.Command) error {
 		c.rename(c.on&^msnp.RL, name)
 	}
 	if own {
-		s.renames.add(now)
+		s.renames.add(now, s.svc.cfg.RenameLimit)
 		s.name = name
 		s.count++
 		s.publish(ctx)
 	}
 	return nil
-}
-
-// rateWindow remembers when something was done, to allow so many in a window.
-type rateWindow struct {
-	times [renameLimit]time.Time
-	next  int
-}
-
-// Five renames of oneself in a minute are allowed; the documents have the
-// number, the window is ours.
-const (
-	renameLimit  = 5
-	renameWindow = time.Minute
-)
-
-func (r *rateWindow) full(now time.Time) bool {
-	oldest := r.times[r.next]
-	return !oldest.IsZero() && now.Sub(oldest) < renameWindow
-}
-
-func (r *rateWindow) add(now time.Time) {
-	r.times[r.next] = now
-	r.next = (r.next + 1) % renameLimit
 }
 
 // handleGTC stores whether the client asks its user about new people on RL. The
@@ -155,7 +132,7 @@ func (s *session) handlePRP(ctx context.Context, cmd *msnp.Command) error {
 	switch key = string(word); key {
 	case "PHH", "PHW", "PHM":
 		if p.More() {
-			value = string(p.Nick(msnp.MaxPhone, msnp.CodeInvalidParameter))
+			value = string(p.Nick(s.svc.cfg.PhoneBytes, msnp.CodeInvalidParameter))
 		}
 	case "MOB", "MBE":
 		value = p.OneOf("Y", "N")

@@ -63,8 +63,12 @@ type session struct {
 	noInvitations bool
 	roll          *rollCall
 	renames       rateWindow
-	// clientChallenge is the CHL that waits for its QRY.
+	// clientChallenge is the CHL that waits for its QRY, and wake when the
+	// challenger has something to do here; zero unless it challenges.
 	clientChallenge string
+	wake            time.Time
+	// mails counts the mail notices.
+	mails uint32
 
 	// out gathers the lines of one turn; it is borrowed from a pool.
 	out *msnp.Line
@@ -270,6 +274,7 @@ func (s *session) leave() {
 	s.giveTurn()
 	s.poke()
 	s.svc.auditor.forget(s)
+	s.svc.challenger.forget(s)
 	s.svc.hub.remove(s)
 	if s.record == nil {
 		return
