@@ -39,7 +39,8 @@ const (
 
 // Config bounds what clients may cost. The tags are for kong, which reads flags
 // and environment from them; a field that is zero has the same default, so
-// that the zero Config is usable.
+// that the zero Config is usable. A role whose outbox has another default sets
+// the variable outbox_bytes where it embeds Config.
 //
 // The memory of a node is bounded by MaxConnections × (OutboxBytes + the read
 // buffer, at most ReadLine and 1664 bytes of payload). What is not in use is
@@ -49,7 +50,7 @@ type Config struct {
 	ConnectionsPerAddress int           `default:"0" help:"Most connections from one client address, an IPv6 /64 counting as one; 0 is no limit."`
 	AcceptRate            float64       `default:"0" help:"New connections a second from one client address; 0 is no limit."`
 	AcceptBurst           int           `default:"20" help:"New connections from one client address ahead of the rate limit."`
-	OutboxBytes           int           `default:"4194304" help:"Bytes that may wait to be sent to a client before it counts as slow and is closed."`
+	OutboxBytes           int           `default:"${outbox_bytes=4194304}" help:"Bytes that may wait to be sent to a client before it counts as slow and is closed."`
 	WriteTimeout          time.Duration `default:"30s" help:"Time in which a client has to take the next 32 KiB."`
 	FlushTimeout          time.Duration `default:"5s" help:"Time in which a client has to take what is pending when its connection is closed."`
 	ReadLine              int           `default:"8192" help:"Longest line accepted from a client, in bytes."`

@@ -49,6 +49,15 @@ func (c *Conn) Send(b []byte) {
 	c.startWriter()
 }
 
+// Unsent returns how many bytes the client has still to take: those that wait
+// and those being written. A sender may hold back by it, or leave out what is
+// of use only at once. Any goroutine may call it; it does not block.
+func (c *Conn) Unsent() int {
+	c.outbox.mu.Lock()
+	defer c.outbox.mu.Unlock()
+	return c.outbox.unsent
+}
+
 // Close ends the connection for r. The first reason wins; later calls do
 // nothing.
 //
