@@ -19,7 +19,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// The library tries a server that did not answer once a second, and notices
+	// that its client is closed only then.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(
+		"github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 // An engine is a Redis that a scenario runs against. The embedded one runs on
 // the fake clock of a synctest bubble, with the timing of production; the real
@@ -36,8 +41,13 @@ type engine struct {
 // suite runs a scenario against the embedded engine, and against the real one
 // where MONARCH_TEST_REDIS names it.
 func suite(t *testing.T, scenario func(t *testing.T, e *engine)) {
+	t.Parallel()
 	t.Run("embedded", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) { scenario(t, embedded(t)) })
+		synctest.Test(t, func(t *testing.T) {
+			// Runs last, on the fake clock: see TestMain.
+			t.Cleanup(func() { time.Sleep(2 * time.Second) })
+			scenario(t, embedded(t))
+		})
 	})
 	t.Run("redis", func(t *testing.T) { scenario(t, actual(t)) })
 }
@@ -131,6 +141,8 @@ type wire struct {
 	mu   sync.Mutex
 	down bool
 	live map[*wireConn]bool
+	// mute makes connections break that try to subscribe.
+	mute atomic.Bool
 }
 
 func (w *wire) connect(ctx context.Context, network, address string) (net.Conn, error) {
@@ -162,7 +174,25 @@ func (w *wire) cut() { w.sever(true, func(*wireConn) bool { return true }) }
 func (w *wire) mend() { w.sever(false, func(*wireConn) bool { return false }) }
 
 // cutSubscriptions breaks the connections on which something was subscribed.
-func (w *wire) cutSubscriptions() { w.sever(false, func(c *wireConn) bool { return c.subscribed.Load() }) }
+func (w *wire) cutSubscriptions() {
+	w.sever(false, func(c *wireConn) bool { return c.subscribed.Load() })
+}
+
+// refuseSubscriptions breaks connections that try to subscribe, until told
+// otherwise.
+func (w *wire) refuseSubscriptions(refuse bool) { w.mute.Store(refuse) }
+
+// deafen makes the connections on which something was subscribed bring nothing
+// any more.
+func (w *wire) deafen() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for c := range w.live {
+		if c.subscribed.Load() {
+			c.deaf.Store(true)
+		}
+	}
+}
 
 func (w *wire) sever(down bool, which func(*wireConn) bool) {
 	w.mu.Lock()
@@ -199,6 +229,9 @@ type wireConn struct {
 func (c *wireConn) Write(b []byte) (int, error) {
 	if strings.Contains(string(b), "subscribe") {
 		c.subscribed.Store(true)
+		if c.w.mute.Load() {
+			_ = c.Close()
+		}
 	}
 	select {
 	case <-c.closed:
@@ -374,7 +407,8 @@ func (n *node) await(t *testing.T, call string, want int) []event {
 	return got
 }
 
-// until waits until a condition over the node's events holds.
+// until waits until a condition holds; it is looked at with each event of the
+// node, and with each refresh of its view.
 func (n *node) until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	timeout := time.NewTimer(patience)
@@ -388,6 +422,7 @@ func (n *node) until(t *testing.T, what string, holds func() bool) {
 		}
 		select {
 		case <-changed:
+		case <-time.After(n.timing.Refresh):
 		case <-timeout.C:
 			t.Fatalf("waited in vain for %s; events: %v", what, n.noted(""))
 		}
@@ -427,13 +462,7 @@ func (n *node) awaitClosed(t *testing.T, ch <-chan struct{}, what string) {
 // by themselves, so there is nothing to wait on but the next refresh.
 func (n *node) sees(t *testing.T, what string, holds func(v *View) bool) {
 	t.Helper()
-	for range int(patience / n.timing.Refresh) {
-		if holds(n.View()) {
-			return
-		}
-		time.Sleep(n.timing.Refresh)
-	}
-	t.Fatalf("view never showed %s", what)
+	n.until(t, what, func() bool { return holds(n.View()) })
 }
 
 // meet waits until all nodes see each other.
