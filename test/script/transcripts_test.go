@@ -54,6 +54,22 @@ func TestVariants(t *testing.T) {
 		}},
 		{"seed-literal-reg", allinone.Options{Notification: notification.Config{SeedLiteralREG: true}}},
 		{"rmg-keep-contacts", allinone.Options{Notification: notification.Config{RMGKeepContacts: true}}},
+		{"fnd-disabled", allinone.Options{Notification: notification.Config{FNDDisabled: true}}},
+		{"mail", allinone.Options{Notification: notification.Config{Mail: true}}},
+		{"challenges", allinone.Options{Notification: notification.Config{Challenges: true}}},
+		{"pages", allinone.Options{Notification: notification.Config{
+			LoginURL: "https://login.example.com/form", SiteID: 7, Pages: map[string]string{
+				"INBOX": "http://mail.example.com/inbox", "PASSWORD": "http://mail.example.com/password",
+				"COMPOSE": "http://mail.example.com/compose?to={param}", "MESSAGE": "http://mail.example.com/message",
+				"FOLDERS": "/folders", "PERSON": "http://mail.example.com/person/{param}",
+				"MOBILE": "http://mail.example.com/mobile", "CHGMOB": "http://mail.example.com/chgmob",
+				"PROFILE": "http://mail.example.com/profile?lcid={param}", "CHAT": "http://chat.example.com/",
+				"N2PACCOUNT": "http://mail.example.com/n2paccount", "N2PFUND": "http://mail.example.com/n2pfund",
+			},
+		}}},
+		{"limits", allinone.Options{Notification: notification.Config{Limits: notification.Limits{
+			HandleBytes: 64, NameBytes: 20, GroupNameBytes: 10, GroupRenameBytes: 12, PhoneBytes: 5, RenameLimit: 1, StrictREG: true,
+		}}}},
 	} {
 		t.Run(variant.setting, func(t *testing.T) {
 			script.Test(t, start(t, variant.options), script.Variants(variant.setting))
