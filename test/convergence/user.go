@@ -173,7 +173,9 @@ func (u *user) next(ctx context.Context) (client.Message, error) {
 	if err != nil {
 		return m, err
 	}
-	u.note("< %s", m.Text)
+	if m.Verb != "QNG" {
+		u.note("< %s", m.Text)
+	}
 	return m, u.hear(m)
 }
 
