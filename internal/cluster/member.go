@@ -179,7 +179,7 @@ func (m *Member) Run(ctx context.Context) error {
 	if !m.enterCluster(ctx, life, m.ID()) {
 		return nil
 	}
-	m.log.Info("joined the cluster", "node", m.ID(), "role", roleName(m.node.Role))
+	m.log.Info("joined the cluster", "node", m.ID())
 	m.view.judge = func(r *reading) { m.judge(ctx, r) }
 	m.background.Go(func() { _ = m.view.Run(ctx) })
 	m.background.Go(func() { m.sweepDead(ctx) })
