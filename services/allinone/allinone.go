@@ -227,7 +227,7 @@ func (n *Network) startServices(ctx context.Context) error {
 		node, err := notification.New(n.opt.Notification, notification.Deps{
 			Directory: n.Directory(),
 			Cluster:   n.client, Timing: n.opt.Timing,
-			Log:   n.logger("notification").With("node", i+1),
+			Log:   n.logger("notification").With("number", i+1),
 			Meter: n.opt.Meter, Tracer: n.opt.Tracer, Version: n.opt.Version,
 		}, l)
 		if err != nil {
