@@ -139,6 +139,8 @@ func (h *hub) Deliver(ctx context.Context, from string, m *clusterv1.Message) {
 		}
 	case *clusterv1.Message_Notice:
 		h.notify(kind.Notice)
+	case *clusterv1.Message_Ring:
+		h.deliverRing(from, m)
 	case *clusterv1.Message_Settle:
 		h.svc.background(func(ctx context.Context) { h.settle(ctx, from, m) })
 	}
@@ -179,6 +181,17 @@ func (h *hub) notHere(ctx context.Context, p *clusterv1.Presence, probe *cluster
 		HiddenFrom: []string{p.GetEmail()},
 	}}})
 	h.svc.background(func(ctx context.Context) { h.svc.forget(ctx, probe) })
+}
+
+// deliverRing hands a call to the newest session of the callee: of several the
+// others are about to end.
+func (h *hub) deliverRing(from string, m *clusterv1.Message) {
+	sessions := h.of(msnp.MakeEmail(m.GetRing().GetCallee()))
+	if len(sessions) == 0 {
+		h.svc.answerRing(from, m.GetAsk(), &clusterv1.RingResult{Outcome: clusterv1.RingResult_OUTCOME_NOT_HERE})
+		return
+	}
+	sessions[0].post(ringEvent{m.GetRing(), from, m.GetAsk()})
 }
 
 // Undelivered tells the sender's session that nobody will answer its probes. It

@@ -254,6 +254,9 @@ func (s *Service) Ready() error {
 	return nil
 }
 
+// View returns the node's view of the cluster.
+func (s *Service) View() *cluster.View { return s.member.View() }
+
 // ID returns the node id that the cluster knows this node by.
 func (s *Service) ID() string { return s.member.ID() }
 
@@ -335,8 +338,8 @@ func newSessionID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Settle returns when all notification nodes have handled what they sent to
-// each other. See cluster.Member.Settle.
+// Settle returns when all notification and switchboard nodes have handled what
+// they sent to each other. See cluster.Member.Settle.
 func (s *Service) Settle(ctx context.Context) error {
-	return s.member.Settle(ctx, clusterv1.Role_ROLE_NOTIFICATION)
+	return s.member.Settle(ctx, clusterv1.Role_ROLE_NOTIFICATION, clusterv1.Role_ROLE_SWITCHBOARD)
 }

@@ -63,6 +63,8 @@ type session struct {
 	noInvitations bool
 	roll          *rollCall
 	renames       rateWindow
+	// tickets is when those to switchboards were issued that may still be good.
+	tickets []time.Time
 	// clientChallenge is the CHL that waits for its QRY, and wake when the
 	// challenger has something to do here; zero unless it challenges.
 	clientChallenge string
