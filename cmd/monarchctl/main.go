@@ -52,6 +52,8 @@ type commandLine struct {
 	Contact contactCommands `cmd:"" help:"Import contacts."`
 	Session sessionCommands `cmd:"" help:"See who is logged in, and end sessions."`
 	Node    nodeCommands    `cmd:"" help:"See the nodes of the network."`
+
+	Announce announce `cmd:"" help:"Tell users something, or that the network goes down."`
 }
 
 // app is what commands are given.

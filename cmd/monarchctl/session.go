@@ -12,6 +12,8 @@ import (
 type sessionCommands struct {
 	List sessionList `cmd:"" help:"List who is logged in."`
 	Kick sessionKick `cmd:"" help:"End a user's session; the user may log in again."`
+
+	SetStatus sessionSetStatus `cmd:"" help:"Give a user another status; the user may change it back."`
 }
 
 type sessionList struct {
@@ -62,4 +64,18 @@ func (c *sessionKick) Run(ctx context.Context, a *app) error {
 		return fmt.Errorf("kick %s: %w", c.Email, err)
 	}
 	return a.say(session, "ended the session of %s on %s", session.Email, session.Node)
+}
+
+type sessionSetStatus struct {
+	Email  emailArg `arg:"" help:"Whose status."`
+	Status string   `arg:"" enum:"NLN,BSY,IDL,BRB,AWY,PHN,LUN,HDN" help:"NLN, BSY, IDL, BRB, AWY, PHN, LUN or HDN, which hides the user."`
+}
+
+// Run changes one user's status.
+func (c *sessionSetStatus) Run(ctx context.Context, a *app) error {
+	var session api.Session
+	if err := a.call(ctx, http.MethodPut, nil, api.StatusChange{Status: c.Status}, &session, "sessions", string(c.Email), "status"); err != nil {
+		return fmt.Errorf("set the status of %s: %w", c.Email, err)
+	}
+	return a.say(session, "told %s to make %s %s", session.Node, session.Email, c.Status)
 }

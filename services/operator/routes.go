@@ -55,6 +55,10 @@ func (s *Service) routes() []route {
 
 		{pattern: "GET /api/v1/sessions/{email}", handle: s.getSession},
 		{pattern: "DELETE /api/v1/sessions/{email}", handle: s.kickSession},
+		{pattern: "POST /api/v1/sessions/{email}/mail", handle: s.reportMail},
+		{pattern: "PUT /api/v1/sessions/{email}/status", handle: s.setStatus},
+
+		{pattern: "POST /api/v1/announcements", handle: s.announce},
 	}
 }
 

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"context"
 	"net/http"
 
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
@@ -33,7 +34,12 @@ func (s *Service) findSession(r *http.Request) (*clusterv1.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.cluster.Lookup(r.Context(), []string{email})
+	return s.lookUp(r.Context(), email)
+}
+
+// lookUp returns where a user is logged in, or a refusal.
+func (s *Service) lookUp(ctx context.Context, email string) (*clusterv1.Session, error) {
+	found, err := s.cluster.Lookup(ctx, []string{email})
 	if err != nil {
 		return nil, clusterError(err, "look up session")
 	}

@@ -11,6 +11,8 @@ const (
 	MaxRows = 1000
 	// MaxPage is how many accounts one page may hold.
 	MaxPage = 1000
+	// MaxMinutes is how far ahead a shutdown may be announced.
+	MaxMinutes = 7 * 24 * 60
 )
 
 // Reasons that a program may want to tell apart. A refusal that carries none
@@ -185,4 +187,37 @@ type Session struct {
 // SessionList is every session of one node, in order of email.
 type SessionList struct {
 	Sessions []Session `json:"sessions"`
+}
+
+// Announcement is what users are told; one of Text and Minutes, or both.
+type Announcement struct {
+	// Email of the only one to be told; empty for everybody.
+	Email string `json:"email,omitempty"`
+	// Text is plain UTF-8. Clients from MSNP5 on show it.
+	Text string `json:"text,omitempty"`
+	// Minutes until the network goes down, at most MaxMinutes; 0 where it does
+	// not. All clients show it.
+	Minutes uint32 `json:"minutes,omitempty"`
+}
+
+// Announced says how far an announcement went.
+type Announced struct {
+	// Nodes that were told.
+	Nodes int `json:"nodes"`
+	// Sessions on them, as of their last heartbeat.
+	Sessions uint32 `json:"sessions"`
+}
+
+// StatusChange is a status to give a user.
+type StatusChange struct {
+	// Status is NLN, BSY, IDL, BRB, AWY, PHN, LUN or HDN.
+	Status string `json:"status"`
+}
+
+// Mail is a mail that has arrived for a user.
+type Mail struct {
+	// From is the sender's name in plain UTF-8; empty means the address.
+	From    string `json:"from,omitempty"`
+	Address string `json:"address"`
+	Subject string `json:"subject"`
 }
