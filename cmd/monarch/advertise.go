@@ -80,6 +80,17 @@ func (f clientFlags) endpoints() ([]endpoint, error) {
 	return points, nil
 }
 
+// advertised is for roles that clients are sent to: each listener needs an
+// address for them.
+func advertised(points []endpoint) error {
+	for _, point := range points {
+		if point.advertise == "" {
+			return fmt.Errorf("--advertise is missing: clients cannot be sent to %s, so name host:port by which they reach this node", point.listen)
+		}
+	}
+	return nil
+}
+
 // named is one element of a list: an address, with or without a name.
 type named struct{ name, addr string }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/monarch-msn/monarch/services/dispatch"
 	"github.com/monarch-msn/monarch/services/notification"
 	"github.com/monarch-msn/monarch/services/operator"
+	"github.com/monarch-msn/monarch/services/switchboard"
 )
 
 type allCmd struct {
@@ -26,12 +27,15 @@ type allCmd struct {
 	DispatchPort      int    `name:"dispatch.port" default:"1863" placeholder:"PORT" help:"Port of the dispatch server."`
 	NotificationNodes int    `name:"notification.nodes" default:"1" placeholder:"N" help:"How many notification nodes there are."`
 	NotificationPort  int    `name:"notification.port" default:"1864" placeholder:"PORT" help:"Port of the first notification node; the next ones count up."`
+	SwitchboardNodes  int    `name:"switchboard.nodes" default:"1" placeholder:"N" help:"How many switchboard nodes there are."`
+	SwitchboardPort   int    `name:"switchboard.port" default:"1964" placeholder:"PORT" help:"Port of the first switchboard node; the next ones count up."`
 	OperatorListen    string `name:"operator.listen" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Address of the operator's HTTP interface; empty for none."`
 	Redis             string `name:"redis" secret:"" placeholder:"URL" help:"A Redis to use in place of the embedded one. May be in a file that MONARCH_REDIS_FILE names."`
 	Database          string `name:"database" secret:"" placeholder:"URL" help:"A database to use in place of SQLite in the data directory. May be in a file that MONARCH_DATABASE_FILE names."`
 
 	Dispatch     dispatch.Config     `embed:"" prefix:"dispatch."`
 	Notification notification.Config `embed:"" prefix:"notification."`
+	Switchboard  switchboard.Config  `embed:"" prefix:"switchboard."`
 	Directory    directory.Config    `embed:"" prefix:"directory."`
 	Operator     operator.Config     `embed:"" prefix:"operator."`
 
@@ -54,11 +58,17 @@ func (c *allCmd) check() error {
 	if c.NotificationNodes < 1 || c.NotificationNodes > maxNodes {
 		faults = append(faults, fmt.Errorf("--notification.nodes %d is not within 1 and %d", c.NotificationNodes, maxNodes))
 	}
+	if c.SwitchboardNodes < 1 || c.SwitchboardNodes > maxNodes {
+		faults = append(faults, fmt.Errorf("--switchboard.nodes %d is not within 1 and %d", c.SwitchboardNodes, maxNodes))
+	}
 	if c.DispatchPort < 0 || c.DispatchPort > 65535 {
 		faults = append(faults, fmt.Errorf("--dispatch.port %d is no port", c.DispatchPort))
 	}
 	if last := c.NotificationPort + max(c.NotificationNodes, 1) - 1; c.NotificationPort < 0 || last > 65535 {
 		faults = append(faults, fmt.Errorf("--notification.port %d leaves no ports for %d nodes", c.NotificationPort, c.NotificationNodes))
+	}
+	if last := c.SwitchboardPort + max(c.SwitchboardNodes, 1) - 1; c.SwitchboardPort < 0 || last > 65535 {
+		faults = append(faults, fmt.Errorf("--switchboard.port %d leaves no ports for %d nodes", c.SwitchboardPort, c.SwitchboardNodes))
 	}
 	return errors.Join(faults...)
 }
@@ -77,11 +87,14 @@ func (c *allCmd) run(ctx context.Context, stdout, stderr io.Writer) int {
 			DispatchPort:      c.DispatchPort,
 			NotificationPort:  c.NotificationPort,
 			NotificationNodes: c.NotificationNodes,
+			SwitchboardPort:   c.SwitchboardPort,
+			SwitchboardNodes:  c.SwitchboardNodes,
 			OperatorListen:    c.OperatorListen,
 			Redis:             c.Redis,
 			Database:          c.Database,
 			Dispatch:          c.Dispatch,
 			Notification:      c.Notification,
+			Switchboard:       c.Switchboard,
 			Directory:         c.Directory,
 			Operator:          c.Operator,
 			Log:               p.Log,
@@ -128,8 +141,13 @@ func (c *allCmd) welcome(w io.Writer, network *allinone.Network) {
 	for i := range network.Nodes() {
 		nodes = append(nodes, address(network.Notification(i)))
 	}
+	var switchboards []string
+	for i := range network.Switchboards() {
+		switchboards = append(switchboards, address(network.Switchboard(i)))
+	}
 	dispatch := address(network.Dispatch())
-	fmt.Fprintf(w, "\nMonarch serves.\n\n  dispatch      %s\n  notification  %s\n", dispatch, strings.Join(nodes, " "))
+	fmt.Fprintf(w, "\nMonarch serves.\n\n  dispatch      %s\n  notification  %s\n  switchboard   %s\n",
+		dispatch, strings.Join(nodes, " "), strings.Join(switchboards, " "))
 	if operator := network.Operator(); operator != "" {
 		fmt.Fprintf(w, "  operator      http://%s\n\nCreate an account:\n\n  echo secret | %s user create ann@example.com --name Ann --password-stdin%s\n",
 			operator, control(), c.controlFlags(operator))

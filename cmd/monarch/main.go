@@ -25,6 +25,7 @@ type commandLine struct {
 	All          allCmd          `cmd:"" set:"drain_timeout=5s" help:"Run a whole network in one process, with embedded stores unless others are named."`
 	Dispatch     dispatchCmd     `cmd:"" set:"drain_timeout=10s" help:"Send clients on to a notification node with room."`
 	Notification notificationCmd `cmd:"" set:"drain_timeout=45s" help:"Keep the sessions of clients: login, lists and presence."`
+	Switchboard  switchboardCmd  `cmd:"" set:"drain_timeout=75s" help:"Carry conversations."`
 	Directory    directoryCmd    `cmd:"" set:"drain_timeout=15s" help:"Serve users, groups and lists to the other roles, by gRPC."`
 	Operator     operatorCmd     `cmd:"" set:"drain_timeout=15s" help:"Serve the operator's HTTP interface, which monarchctl speaks."`
 	Migrate      migrateCmd      `cmd:"" help:"Bring the schema of the database up and exit."`

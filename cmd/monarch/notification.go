@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/monarch-msn/monarch/internal/node"
@@ -25,10 +24,8 @@ func (c *notificationCmd) run(ctx context.Context, _, stderr io.Writer) int {
 	if err != nil {
 		return misused(stderr, err)
 	}
-	for _, point := range points {
-		if point.advertise == "" {
-			return misused(stderr, fmt.Errorf("--advertise is missing: clients cannot be sent to %s, so name host:port by which they reach this node", point.listen))
-		}
+	if err := advertised(points); err != nil {
+		return misused(stderr, err)
 	}
 	return node.Run(ctx, "notification", c.Process, func(ctx context.Context, p *node.Process) (err error) {
 		conn, err := c.Directory.dial(p, "")

@@ -24,16 +24,17 @@ import (
 
 	"github.com/monarch-msn/monarch/internal/cluster"
 	"github.com/monarch-msn/monarch/internal/front"
-	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
 	"github.com/monarch-msn/monarch/services/directory"
 	"github.com/monarch-msn/monarch/services/dispatch"
 	"github.com/monarch-msn/monarch/services/notification"
 	"github.com/monarch-msn/monarch/services/operator"
+	"github.com/monarch-msn/monarch/services/switchboard"
 )
 
 // Options say what to run. The zero value of a field is a small network for
-// tests: one notification node, ports chosen by the system, embedded stores.
+// tests: one notification node and one switchboard, ports chosen by the system,
+// embedded stores.
 type Options struct {
 	// DataDir holds the database, the keys and the operator's token. It is
 	// created if it is missing.
@@ -41,14 +42,14 @@ type Options struct {
 	// Bind is the address that every client listener binds; empty is
 	// 127.0.0.1.
 	Bind string
-	// Advertise is the host that XFR names; empty is the bind address, or for
+	// Advertise is the host that XFR and RNG name; empty is the bind address, or for
 	// a wildcard the address by which each client came.
 	Advertise string
-	// DispatchPort, and NotificationPort of the first node, the next ones
-	// counting up; 0 lets the system choose.
-	DispatchPort, NotificationPort int
-	// NotificationNodes is how many; 0 is one.
-	NotificationNodes int
+	// DispatchPort, and NotificationPort and SwitchboardPort of the first node,
+	// the next ones counting up; 0 lets the system choose.
+	DispatchPort, NotificationPort, SwitchboardPort int
+	// NotificationNodes and SwitchboardNodes are how many; 0 is one.
+	NotificationNodes, SwitchboardNodes int
 	// OperatorListen is host:port; empty runs no operator.
 	OperatorListen string
 	// Redis and Database are URLs; empty is the embedded Redis, and SQLite in
@@ -61,6 +62,7 @@ type Options struct {
 
 	Dispatch     dispatch.Config
 	Notification notification.Config
+	Switchboard  switchboard.Config
 	Directory    directory.Config
 	Operator     operator.Config
 
@@ -79,6 +81,9 @@ func (o *Options) setDefaults() {
 	if o.NotificationNodes == 0 {
 		o.NotificationNodes = 1
 	}
+	if o.SwitchboardNodes == 0 {
+		o.SwitchboardNodes = 1
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -96,13 +101,17 @@ func (o *Options) validate() error {
 	if o.NotificationNodes < 0 {
 		faults = append(faults, fmt.Errorf("notification.nodes must not be negative, got %d", o.NotificationNodes))
 	}
+	if o.SwitchboardNodes < 0 {
+		faults = append(faults, fmt.Errorf("switchboard.nodes must not be negative, got %d", o.SwitchboardNodes))
+	}
 	if net.ParseIP(o.Bind) == nil {
 		faults = append(faults, fmt.Errorf("bind %q is not an IP address", o.Bind))
 	}
 	if o.DataDir == "" {
 		faults = append(faults, errors.New("data-dir is missing"))
 	}
-	return errors.Join(append(faults, o.Dispatch.Validate(), o.Notification.Validate(), o.Directory.Validate(), o.Operator.Validate())...)
+	return errors.Join(append(faults, o.Dispatch.Validate(), o.Notification.Validate(), o.Switchboard.Validate(),
+		o.Directory.Validate(), o.Operator.Validate())...)
 }
 
 // Network is a running network.
@@ -114,10 +123,12 @@ type Network struct {
 	directory     *directoryServer
 	dispatch      *dispatch.Service
 	notifications []*notification.Service
+	switchboards  []*switchboard.Service
 	operator      *operator.Service
 
 	dispatchAddr      string
 	notificationAddrs []string
+	switchboardAddrs  []string
 	operatorAddr      string
 
 	// What runs, in the order in which it is stopped.
@@ -153,7 +164,9 @@ func (n *Network) start(ctx context.Context) error {
 	if err := n.startServices(ctx); err != nil {
 		return err
 	}
-	return n.awaitNodes(ctx)
+	// Now dispatch can refer clients to every notification node, and each of
+	// those to every switchboard.
+	return n.await(ctx, n.allKnown)
 }
 
 // startStores opens database and Redis, and the directory above the database.
@@ -198,19 +211,16 @@ func (n *Network) startServices(ctx context.Context) error {
 		return err
 	}
 	n.dispatchAddr = dispatchListener.Addr().String()
-	var nodeListeners []front.Listener
-	for i := range n.opt.NotificationNodes {
-		port := n.opt.NotificationPort
-		if port != 0 {
-			port += i
-		}
-		l, err := n.listen(ctx, port, "notification.port")
-		if err != nil {
-			return err
-		}
-		nodeListeners = append(nodeListeners, l)
-		n.notificationAddrs = append(n.notificationAddrs, l.Addr().String())
+	notificationListeners, err := n.listenAll(ctx, n.opt.NotificationNodes, n.opt.NotificationPort, "notification.port")
+	if err != nil {
+		return err
 	}
+	n.notificationAddrs = addresses(notificationListeners)
+	switchboardListeners, err := n.listenAll(ctx, n.opt.SwitchboardNodes, n.opt.SwitchboardPort, "switchboard.port")
+	if err != nil {
+		return err
+	}
+	n.switchboardAddrs = addresses(switchboardListeners)
 
 	frontCtx, stopFront := context.WithCancel(context.WithoutCancel(ctx))
 	backCtx, stopBack := context.WithCancel(context.WithoutCancel(ctx))
@@ -223,7 +233,24 @@ func (n *Network) startServices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for i, l := range nodeListeners {
+	for i, l := range switchboardListeners {
+		node, err := switchboard.New(n.opt.Switchboard, switchboard.Deps{
+			Cluster: n.client, Timing: n.opt.Timing,
+			Log:   n.logger("switchboard").With("node", i+1),
+			Meter: n.opt.Meter, Tracer: n.opt.Tracer, Version: n.opt.Version,
+		}, l)
+		if err != nil {
+			return err
+		}
+		n.switchboards = append(n.switchboards, node)
+		n.run(n.front, frontCtx, node.Run)
+	}
+	// Whoever reads the list of nodes once they have joined knows them from the
+	// start, and need not wait for the next refresh.
+	if err := n.await(ctx, func() bool { return ready(n.switchboards) }); err != nil {
+		return err
+	}
+	for i, l := range notificationListeners {
 		node, err := notification.New(n.opt.Notification, notification.Deps{
 			Directory: n.Directory(),
 			Cluster:   n.client, Timing: n.opt.Timing,
@@ -235,6 +262,9 @@ func (n *Network) startServices(ctx context.Context) error {
 		}
 		n.notifications = append(n.notifications, node)
 		n.run(n.front, frontCtx, node.Run)
+	}
+	if err := n.await(ctx, func() bool { return ready(n.notifications) }); err != nil {
+		return err
 	}
 	n.run(n.front, frontCtx, n.dispatch.Run)
 	return n.startOperator(ctx, backCtx)
@@ -261,6 +291,32 @@ func (n *Network) startOperator(ctx, runCtx context.Context) error {
 	})
 	n.run(n.back, runCtx, n.operator.Run)
 	return nil
+}
+
+// listenAll opens a client socket for each node of a role.
+func (n *Network) listenAll(ctx context.Context, nodes, port int, flag string) ([]front.Listener, error) {
+	var listeners []front.Listener
+	for i := range nodes {
+		at := port
+		if at != 0 {
+			at += i
+		}
+		l, err := n.listen(ctx, at, flag)
+		if err != nil {
+			return nil, err
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
+}
+
+// addresses are where the listeners are bound.
+func addresses(listeners []front.Listener) []string {
+	var bound []string
+	for _, l := range listeners {
+		bound = append(bound, l.Addr().String())
+	}
+	return bound
 }
 
 // listen opens one client socket.
@@ -304,20 +360,11 @@ func (n *Network) run(group *errgroup.Group, ctx context.Context, service func(c
 	})
 }
 
-// awaitNodes returns when dispatch can refer clients to every node.
-func (n *Network) awaitNodes(ctx context.Context) error {
-	tick := time.NewTicker(10 * time.Millisecond)
+// await returns when the nodes are where the start has to wait for them.
+func (n *Network) await(ctx context.Context, done func() bool) error {
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		serving := 0
-		for _, node := range n.dispatch.View().Nodes() {
-			if node.GetRole() == clusterv1.Role_ROLE_NOTIFICATION && n.owns(node) {
-				serving++
-			}
-		}
-		if serving == n.opt.NotificationNodes {
-			return nil
-		}
+	for !done() {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the nodes to join: %w", ctx.Err())
@@ -326,15 +373,30 @@ func (n *Network) awaitNodes(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+	return nil
 }
 
-func (n *Network) owns(node *clusterv1.Node) bool {
-	for _, s := range n.notifications {
-		if s.ID() == node.GetId() {
-			return true
+func ready[S interface{ Ready() error }](nodes []S) bool {
+	for _, s := range nodes {
+		if s.Ready() != nil {
+			return false
 		}
 	}
-	return false
+	return true
+}
+
+func (n *Network) allKnown() bool {
+	for _, s := range n.notifications {
+		if n.dispatch.View().Node(s.ID()) == nil {
+			return false
+		}
+		for _, b := range n.switchboards {
+			if s.View().Node(b.ID()) == nil {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Dispatch returns host:port of the dispatch server.
@@ -347,6 +409,15 @@ func (n *Network) Nodes() int { return len(n.notifications) }
 // and around.
 func (n *Network) Notification(i int) string {
 	return n.notificationAddrs[i%len(n.notificationAddrs)]
+}
+
+// Switchboards returns how many switchboard nodes there are.
+func (n *Network) Switchboards() int { return len(n.switchboards) }
+
+// Switchboard returns host:port of the i-th switchboard node, counted from 0
+// and around.
+func (n *Network) Switchboard(i int) string {
+	return n.switchboardAddrs[i%len(n.switchboardAddrs)]
 }
 
 // Operator returns host:port of the operator, empty where none runs.
@@ -371,14 +442,21 @@ func (n *Network) Ready() error {
 	for _, s := range n.notifications {
 		faults = append(faults, s.Ready())
 	}
+	for _, s := range n.switchboards {
+		faults = append(faults, s.Ready())
+	}
 	return errors.Join(faults...)
 }
 
-// Drain closes the sessions of all nodes evenly over their drain time.
+// Drain closes the sessions of all nodes evenly over their drain time, and
+// waits for the conversations to end over theirs.
 func (n *Network) Drain(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.dispatch.Drain(ctx) })
 	for _, s := range n.notifications {
+		group.Go(func() error { return s.Drain(ctx) })
+	}
+	for _, s := range n.switchboards {
 		group.Go(func() error { return s.Drain(ctx) })
 	}
 	return group.Wait()
