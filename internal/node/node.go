@@ -157,14 +157,14 @@ type world struct {
 func run(ctx context.Context, role string, flags Flags, main func(ctx context.Context, p *Process) error, w world) int {
 	err := supervise(ctx, role, flags, main, w)
 	if err != nil {
-		Complain(w.stderr, err)
+		complain(w.stderr, err)
 		return ExitFault
 	}
 	return ExitOK
 }
 
-// Complain writes err as the one sentence that explains a fault.
-func Complain(w io.Writer, err error) {
+// complain writes err as the one sentence that explains a fault.
+func complain(w io.Writer, err error) {
 	fmt.Fprintf(w, "monarch: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
