@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -16,14 +17,24 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
+	// The tests on real servers spend their time waiting for leases.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	// The library tries a server that did not answer once a second, and notices
 	// that its client is closed only then.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(
-		"github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+		"github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"),
+		goleak.Cleanup(func(code int) {
+			stopCluster()
+			os.Exit(code)
+		}))
 }
 
 // An engine is a Redis that a scenario runs against. The embedded one runs on
@@ -38,8 +49,8 @@ type engine struct {
 	mini *miniredis.Miniredis // nil for a real one
 }
 
-// suite runs a scenario against the embedded engine, and against the real one
-// where MONARCH_TEST_REDIS names it.
+// suite runs a scenario against the embedded engine and, where
+// MONARCH_TEST_REDIS names a real Redis, against that and a Redis Cluster.
 func suite(t *testing.T, scenario func(t *testing.T, e *engine)) {
 	t.Parallel()
 	t.Run("embedded", func(t *testing.T) {
@@ -50,6 +61,7 @@ func suite(t *testing.T, scenario func(t *testing.T, e *engine)) {
 		})
 	})
 	t.Run("redis", func(t *testing.T) { scenario(t, actual(t)) })
+	t.Run("redis cluster", func(t *testing.T) { scenario(t, clustered(t)) })
 }
 
 // embedded starts an engine in this process, without sockets.
@@ -95,25 +107,34 @@ func (e *engine) empty(t *testing.T) {
 		return
 	}
 	c, _ := e.open(t)
+	defer c.Close()
 	ctx := context.Background()
-	remove := func(keys []string) {
-		for _, key := range keys {
-			if err := c.rdb.Del(ctx, key).Err(); err != nil {
-				t.Errorf("empty redis: %v", err)
+	remove := func(ctx context.Context, rdb *redis.Client) error {
+		for cursor := uint64(0); ; {
+			keys, next, err := rdb.Scan(ctx, cursor, e.prefix+"*", 1000).Result()
+			if err != nil {
+				return err
+			}
+			for _, key := range keys {
+				if err := c.rdb.Del(ctx, key).Err(); err != nil {
+					return err
+				}
+			}
+			if cursor = next; cursor == 0 {
+				return nil
 			}
 		}
 	}
-	for cursor := uint64(0); !c.sharded; {
-		keys, next, err := c.rdb.Scan(ctx, cursor, e.prefix+"*", 1000).Result()
-		if err != nil {
-			t.Fatalf("empty redis: %v", err)
-		}
-		remove(keys)
-		if cursor = next; cursor == 0 {
-			break
-		}
+	var err error
+	switch rdb := c.rdb.(type) {
+	case *redis.Client:
+		err = remove(ctx, rdb)
+	case *redis.ClusterClient:
+		err = rdb.ForEachMaster(ctx, remove)
 	}
-	_ = c.Close()
+	if err != nil {
+		t.Errorf("empty redis: %v", err)
+	}
 }
 
 // open opens a client on a wire of its own.
@@ -458,8 +479,7 @@ func (n *node) awaitClosed(t *testing.T, ch <-chan struct{}, what string) {
 	}
 }
 
-// sees waits until the node's view satisfies a condition. Views are refreshed
-// by themselves, so there is nothing to wait on but the next refresh.
+// sees waits until the node's view satisfies a condition.
 func (n *node) sees(t *testing.T, what string, holds func(v *View) bool) {
 	t.Helper()
 	n.until(t, what, func() bool { return holds(n.View()) })

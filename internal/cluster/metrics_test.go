@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"testing"
-	"time"
 
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
 	"go.opentelemetry.io/otel/sdk/metric"
@@ -27,8 +26,6 @@ func TestMetrics(t *testing.T) {
 		put(t, b.client, a.ID(), []byte("nonsense"))
 		put(t, b.client, a.ID(), encoded(t, "peer", 7, "x"))
 		a.await(t, "resync", 1)
-		time.Sleep(e.timing.Beat / 2)
-
 		var all metricdata.ResourceMetrics
 		if err := reader.Collect(context.Background(), &all); err != nil {
 			t.Fatal(err)
