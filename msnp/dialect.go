@@ -37,18 +37,30 @@ type Dialect struct {
 
 // The dialects.
 var (
-	MSNP2 = &Dialect{"MSNP2", 0,
-		map[Code]Code{CodeChildAccount: CodeAuthentication, CodeNotVerified: CodeAuthentication, CodeLoginBusy: CodeBusy, CodeDisabled: 0, CodeChallengeFailed: 0}}
-	MSNP3 = &Dialect{"MSNP3", MSNP2.features | Referrer | Passport | SiteID | AbsolutePages | IMS | SNDLocale,
-		MSNP2.instead}
-	MSNP4 = &Dialect{"MSNP4", MSNP3.features | Codebase,
-		map[Code]Code{CodeNotVerified: CodeAuthentication, CodeLoginBusy: CodeBusy, CodeDisabled: 0, CodeChallengeFailed: 0}}
-	MSNP5 = &Dialect{"MSNP5", MSNP4.features | PhoneNumbers | SDC | Pages | Alerts,
-		map[Code]Code{CodeLoginBusy: CodeBusy, CodeDisabled: 0, CodeChallengeFailed: 0}}
-	MSNP6 = &Dialect{"MSNP6", MSNP5.features | Verified | Challenges,
-		map[Code]Code{CodeLoginBusy: CodeBusy, CodeDisabled: 0}}
-	MSNP7 = &Dialect{"MSNP7", MSNP6.features | Groups | Origin | DisabledAnswer,
-		map[Code]Code{CodeUnavailable: CodeBusy, CodeGoingDown: CodeBusy, CodeNoNewUsers: CodeLoginBusy, CodeUnspecified: 0}}
+	MSNP2 = &Dialect{
+		"MSNP2", 0,
+		map[Code]Code{CodeChildAccount: CodeAuthentication, CodeNotVerified: CodeAuthentication, CodeLoginBusy: CodeBusy, CodeDisabled: 0, CodeChallengeFailed: 0},
+	}
+	MSNP3 = &Dialect{
+		"MSNP3", MSNP2.features | Referrer | Passport | SiteID | AbsolutePages | IMS | SNDLocale,
+		MSNP2.instead,
+	}
+	MSNP4 = &Dialect{
+		"MSNP4", MSNP3.features | Codebase,
+		map[Code]Code{CodeNotVerified: CodeAuthentication, CodeLoginBusy: CodeBusy, CodeDisabled: 0, CodeChallengeFailed: 0},
+	}
+	MSNP5 = &Dialect{
+		"MSNP5", MSNP4.features | PhoneNumbers | SDC | Pages | Alerts,
+		map[Code]Code{CodeLoginBusy: CodeBusy, CodeDisabled: 0, CodeChallengeFailed: 0},
+	}
+	MSNP6 = &Dialect{
+		"MSNP6", MSNP5.features | Verified | Challenges,
+		map[Code]Code{CodeLoginBusy: CodeBusy, CodeDisabled: 0},
+	}
+	MSNP7 = &Dialect{
+		"MSNP7", MSNP6.features | Groups | Origin | DisabledAnswer,
+		map[Code]Code{CodeUnavailable: CodeBusy, CodeGoingDown: CodeBusy, CodeNoNewUsers: CodeLoginBusy, CodeUnspecified: 0},
+	}
 )
 
 // CVR0 is the word for no dialect at all: a client that offered nothing else

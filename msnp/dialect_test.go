@@ -152,8 +152,10 @@ func TestAppendReferral(t *testing.T) {
 	}, [6]string{bare, zero, zero, zero, zero, "XFR 3 NS 10.0.0.5:1863 0 10.0.0.1:1863\r\n"})
 	eachDialect(t, "XFR of a live session", func(d *msnp.Dialect, l *msnp.Line) {
 		d.AppendReferral(l, nil, "192.0.2.6:1863", "192.0.2.5:1863")
-	}, [6]string{"XFR 0 NS 192.0.2.6:1863\r\n", "XFR 0 NS 192.0.2.6:1863 0\r\n", "XFR 0 NS 192.0.2.6:1863 0\r\n",
-		"XFR 0 NS 192.0.2.6:1863 0\r\n", "XFR 0 NS 192.0.2.6:1863 0\r\n", "XFR 0 NS 192.0.2.6:1863 0 192.0.2.5:1863\r\n"})
+	}, [6]string{
+		"XFR 0 NS 192.0.2.6:1863\r\n", "XFR 0 NS 192.0.2.6:1863 0\r\n", "XFR 0 NS 192.0.2.6:1863 0\r\n",
+		"XFR 0 NS 192.0.2.6:1863 0\r\n", "XFR 0 NS 192.0.2.6:1863 0\r\n", "XFR 0 NS 192.0.2.6:1863 0 192.0.2.5:1863\r\n",
+	})
 }
 
 func TestAppendUserOK(t *testing.T) {
@@ -337,8 +339,10 @@ func TestAppendProfile(t *testing.T) {
 	var l msnp.Line
 	msnp.MSNP7.AppendProfile(&l, odd)
 	got := string(l.Bytes())
-	for _, field := range []string{"LoginTime: 0", "MemberIdHigh: 4294967295", "MemberIdLow: 4294967295",
-		"lang_preference: 1031", "country: DEXy", "Kid: 1", "MSPAuth: abcd"} {
+	for _, field := range []string{
+		"LoginTime: 0", "MemberIdHigh: 4294967295", "MemberIdLow: 4294967295",
+		"lang_preference: 1031", "country: DEXy", "Kid: 1", "MSPAuth: abcd",
+	} {
 		if !strings.Contains(got, "\r\n"+field+"\r\n") {
 			t.Errorf("profile: want %q in\n%s", field, got)
 		}

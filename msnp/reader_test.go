@@ -87,13 +87,19 @@ func TestReadFromClient(t *testing.T) {
 		// Blanks.
 		{"runs of blanks and tabs separate", "CHG \t 9\t\tNLN\r\n", []string{"CHG 9 [NLN]"}, io.EOF},
 		{"trailing blanks are no arguments", "INF 2 \r\n", []string{"INF 2 []"}, io.EOF},
-		{"the empty seventh argument of CVQ is none", "CVQ 2 0x0409 winnt 5.1 i386 MSMSGS 5.0.0537 \r\n",
-			[]string{"CVQ 2 [0x0409 winnt 5.1 i386 MSMSGS 5.0.0537]"}, io.EOF},
+		{
+			"the empty seventh argument of CVQ is none", "CVQ 2 0x0409 winnt 5.1 i386 MSMSGS 5.0.0537 \r\n",
+			[]string{"CVQ 2 [0x0409 winnt 5.1 i386 MSMSGS 5.0.0537]"},
+			io.EOF,
+		},
 		{"leading blanks are skipped", "  INF 2\r\n", []string{"INF 2 []"}, io.EOF},
 		// Empty lines.
 		{"empty lines are ignored", "\r\n\nINF 2\r\n\r\n \t \r\r\n\r \r\nINF 3\n", []string{"INF 2 []", "INF 3 []"}, io.EOF},
-		{"an empty line behind a payload is ignored", "MSG 3 N 2\r\nhi\r\nMSG 4 N 0\r\n\r\nOUT\r\n",
-			[]string{`MSG 3 [N 2] "hi"`, "MSG 4 [N 0]", "OUT []"}, io.EOF},
+		{
+			"an empty line behind a payload is ignored", "MSG 3 N 2\r\nhi\r\nMSG 4 N 0\r\n\r\nOUT\r\n",
+			[]string{`MSG 3 [N 2] "hi"`, "MSG 4 [N 0]", "OUT []"},
+			io.EOF,
+		},
 		// Transaction ids.
 		{"TrID 0 is legal", "VER 0 MSNP7\r\n", []string{"VER 0 [MSNP7]"}, io.EOF},
 		{"TrID is kept as it was", "INF 007\r\n", []string{"INF 007 []"}, io.EOF},
@@ -144,15 +150,24 @@ func TestReadFromClient(t *testing.T) {
 		{"length negative", "MSG 3 N -1\r\n", nil, msnp.ErrPayloadLength},
 		{"length no number", "MSG 3 N x\r\n", nil, msnp.ErrPayloadLength},
 		{"length missing", "MSG 3\r\n", nil, msnp.ErrPayloadLength},
-		{"QRY of 32", "QRY 11 msmsgs@msnmsgr.com 32\r\n5900baf7ab746df3bef2c20e04dd1f94PNG\r\n",
-			[]string{`QRY 11 [msmsgs@msnmsgr.com 32] "5900baf7ab746df3bef2c20e04dd1f94"`, "PNG []"}, io.EOF},
+		{
+			"QRY of 32", "QRY 11 msmsgs@msnmsgr.com 32\r\n5900baf7ab746df3bef2c20e04dd1f94PNG\r\n",
+			[]string{`QRY 11 [msmsgs@msnmsgr.com 32] "5900baf7ab746df3bef2c20e04dd1f94"`, "PNG []"},
+			io.EOF,
+		},
 		{"QRY of 31", "QRY 11 msmsgs@msnmsgr.com 31\r\n", nil, msnp.ErrPayloadLength},
 		{"QRY of 33", "QRY 11 msmsgs@msnmsgr.com 33\r\n", nil, msnp.ErrPayloadLength},
 		{"QRY of 0", "QRY 11 msmsgs@msnmsgr.com 0\r\n", nil, msnp.ErrPayloadLength},
-		{"SDC", "SDC 46 dan@example.net 0x0409 MSMSGS MSMSGS X X Ann 14\r\nCome and chat!OUT\r\n",
-			[]string{`SDC 46 [dan@example.net 0x0409 MSMSGS MSMSGS X X Ann 14] "Come and chat!"`, "OUT []"}, io.EOF},
-		{"SDC without a text", "SDC 47 dan@example.net 0x0409 MSMSGS MSMSGS X X Ann 0\r\nOUT\r\n",
-			[]string{"SDC 47 [dan@example.net 0x0409 MSMSGS MSMSGS X X Ann 0]", "OUT []"}, io.EOF},
+		{
+			"SDC", "SDC 46 dan@example.net 0x0409 MSMSGS MSMSGS X X Ann 14\r\nCome and chat!OUT\r\n",
+			[]string{`SDC 46 [dan@example.net 0x0409 MSMSGS MSMSGS X X Ann 14] "Come and chat!"`, "OUT []"},
+			io.EOF,
+		},
+		{
+			"SDC without a text", "SDC 47 dan@example.net 0x0409 MSMSGS MSMSGS X X Ann 0\r\nOUT\r\n",
+			[]string{"SDC 47 [dan@example.net 0x0409 MSMSGS MSMSGS X X Ann 0]", "OUT []"},
+			io.EOF,
+		},
 		{"SDC of 1665", "SDC 47 dan@example.net 0x0409 MSMSGS MSMSGS X X Ann 1665\r\n", nil, msnp.ErrPayloadLength},
 		{"PAG", "PAG 1 bob@example.com 5\r\n<x/>\nOUT\r\n", []string{`PAG 1 [bob@example.com 5] "<x/>\n"`, "OUT []"}, io.EOF},
 		{"PAG of 1665", "PAG 1 bob@example.com 1665\r\n", nil, msnp.ErrPayloadLength},
@@ -175,12 +190,18 @@ func TestServersWordsAreUnknownFromClients(t *testing.T) {
 
 func TestReadFromServer(t *testing.T) {
 	testReads(t, msnp.FromServer, []readTest{
-		{"replies", "VER 1 MSNP7\r\nQNG\r\nNLN AWY bob@example.com Bob\r\n",
-			[]string{"VER [1 MSNP7]", "QNG []", "NLN [AWY bob@example.com Bob]"}, io.EOF},
+		{
+			"replies", "VER 1 MSNP7\r\nQNG\r\nNLN AWY bob@example.com Bob\r\n",
+			[]string{"VER [1 MSNP7]", "QNG []", "NLN [AWY bob@example.com Bob]"},
+			io.EOF,
+		},
 		{"errors", "217 4\r\n911 7\r\n500\r\n", []string{"217 [4]", "911 [7]", "500 []"}, io.EOF},
 		{"a TrID stays among the arguments", "CHG 9 NLN\r\n", []string{"CHG [9 NLN]"}, io.EOF},
-		{"payloads", "MSG Hotmail Hotmail 2\r\nhiNOT 3\r\n<x>IPG 0\r\nOUT OTH\r\n",
-			[]string{`MSG [Hotmail Hotmail 2] "hi"`, `NOT [3] "<x>"`, "IPG [0]", "OUT [OTH]"}, io.EOF},
+		{
+			"payloads", "MSG Hotmail Hotmail 2\r\nhiNOT 3\r\n<x>IPG 0\r\nOUT OTH\r\n",
+			[]string{`MSG [Hotmail Hotmail 2] "hi"`, `NOT [3] "<x>"`, "IPG [0]", "OUT [OTH]"},
+			io.EOF,
+		},
 		{"QRY has none", "QRY 11\r\nQNG\r\n", []string{"QRY [11]", "QNG []"}, io.EOF},
 		{"long payloads", "MSG a b 2000\r\n" + strings.Repeat("x", 2000), []string{`MSG [a b 2000] "` + strings.Repeat("x", 2000) + `"`}, io.EOF},
 		{"65537 bytes", "MSG a b 65537\r\n", nil, msnp.ErrPayloadLength},

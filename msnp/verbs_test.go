@@ -41,10 +41,18 @@ func TestEveryCommandHasItsRow(t *testing.T) {
 		server msnp.Server
 		verb   string
 	}{
-		{msnp.Notification, "MSG"}, {msnp.Notification, "CAL"}, {msnp.Notification, "ANS"},
-		{msnp.Switchboard, "CHG"}, {msnp.Switchboard, "INF"}, {msnp.Switchboard, "VER"},
-		{msnp.Dispatch, "SYN"}, {msnp.Dispatch, "PNG"},
-		{msnp.Notification, "NLN"}, {msnp.Notification, "SNDX"}, {msnp.Notification, "chg"}, {msnp.Notification, ""},
+		{msnp.Notification, "MSG"},
+		{msnp.Notification, "CAL"},
+		{msnp.Notification, "ANS"},
+		{msnp.Switchboard, "CHG"},
+		{msnp.Switchboard, "INF"},
+		{msnp.Switchboard, "VER"},
+		{msnp.Dispatch, "SYN"},
+		{msnp.Dispatch, "PNG"},
+		{msnp.Notification, "NLN"},
+		{msnp.Notification, "SNDX"},
+		{msnp.Notification, "chg"},
+		{msnp.Notification, ""},
 	} {
 		if r := msnp.Lookup(test.server, test.verb); r != nil {
 			t.Errorf("Lookup(%v, %q): want none, got %+v", test.server, test.verb, r)

@@ -329,7 +329,8 @@ func TestMetricsExistFromTheStart(t *testing.T) {
 	n := overTCP(t, front.Config{}, echo)
 	for name, want := range map[string][]string{
 		"monarch_closes_total/reason": {
-			"client", "displaced", "idle", "internal", "operator", "protocol", "refused", "shutdown", "slow"},
+			"client", "displaced", "idle", "internal", "operator", "protocol", "refused", "shutdown", "slow",
+		},
 		"monarch_connections_refused_total/limit": {"address", "full", "rate"},
 		"monarch_connections/role":                {"notification"},
 		"monarch_outbox_bytes/role":               {"notification"},

@@ -88,7 +88,8 @@ func TestLargestSnapshotPasses(t *testing.T) {
 	snapshot := &directoryv1.Snapshot{}
 	for range 150 + 600 + 600 + 5000 {
 		snapshot.Members = append(snapshot.Members, &directoryv1.Member{
-			Email: strings.Repeat("a", 129), ForwardName: name, Friendly: name})
+			Email: strings.Repeat("a", 129), ForwardName: name, Friendly: name,
+		})
 	}
 	d := &directory{snapshot: func(context.Context) (*directoryv1.SnapshotResponse, error) {
 		return &directoryv1.SnapshotResponse{Snapshot: snapshot}, nil

@@ -50,9 +50,13 @@ func TestPanicIsAnInternalErrorOfOneCall(t *testing.T) {
 func TestPanicOfAStream(t *testing.T) {
 	log := new(logBuffer)
 	name := directoryv1.Directory_ServiceDesc.ServiceName
-	desc := grpc.ServiceDesc{ServiceName: name, HandlerType: (*any)(nil),
-		Streams: []grpc.StreamDesc{{StreamName: "Watch", ServerStreams: true,
-			Handler: func(any, grpc.ServerStream) error { panic("out of cheese") }}}}
+	desc := grpc.ServiceDesc{
+		ServiceName: name, HandlerType: (*any)(nil),
+		Streams: []grpc.StreamDesc{{
+			StreamName: "Watch", ServerStreams: true,
+			Handler: func(any, grpc.ServerStream) error { panic("out of cheese") },
+		}},
+	}
 	conn := inMemory(t, rpc.ServerOptions{Log: log.logger()}, rpc.DialOptions{},
 		func(s *grpc.Server) { s.RegisterService(&desc, nil) })
 	if got := status.Code(watch(t, conn, "/"+name+"/Watch")); got != codes.Internal {

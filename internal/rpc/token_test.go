@@ -43,25 +43,43 @@ func TestTokensOpenTheirOwnService(t *testing.T) {
 		login, accounts codes.Code
 	}{
 		{name: "no tokens, same machine"},
-		{name: "no tokens, elsewhere", remote: true,
-			login: codes.PermissionDenied, accounts: codes.PermissionDenied},
-		{name: "a token that nobody asked for does not help", remote: true, client: both,
-			login: codes.PermissionDenied, accounts: codes.PermissionDenied},
+		{
+			name: "no tokens, elsewhere", remote: true,
+			login: codes.PermissionDenied, accounts: codes.PermissionDenied,
+		},
+		{
+			name: "a token that nobody asked for does not help", remote: true, client: both,
+			login: codes.PermissionDenied, accounts: codes.PermissionDenied,
+		},
 		{name: "both", remote: true, server: both, client: both},
-		{name: "a node", remote: true, server: both, client: rpc.Tokens{Cluster: "swarm"},
-			accounts: codes.Unauthenticated},
-		{name: "whoever registers accounts", remote: true, server: both, client: rpc.Tokens{Accounts: "crown"},
-			login: codes.Unauthenticated},
-		{name: "exchanged", server: both, client: rpc.Tokens{Cluster: "crown", Accounts: "swarm"},
-			login: codes.Unauthenticated, accounts: codes.Unauthenticated},
-		{name: "the beginning is not enough", server: both, client: rpc.Tokens{Cluster: "swar", Accounts: "crowns"},
-			login: codes.Unauthenticated, accounts: codes.Unauthenticated},
-		{name: "the same machine needs a token that is set", server: both,
-			login: codes.Unauthenticated, accounts: codes.Unauthenticated},
-		{name: "only a cluster token, same machine", server: rpc.Tokens{Cluster: "swarm"},
-			login: codes.Unauthenticated},
-		{name: "only a cluster token, elsewhere", remote: true, server: rpc.Tokens{Cluster: "swarm"}, client: both,
-			accounts: codes.PermissionDenied},
+		{
+			name: "a node", remote: true, server: both, client: rpc.Tokens{Cluster: "swarm"},
+			accounts: codes.Unauthenticated,
+		},
+		{
+			name: "whoever registers accounts", remote: true, server: both, client: rpc.Tokens{Accounts: "crown"},
+			login: codes.Unauthenticated,
+		},
+		{
+			name: "exchanged", server: both, client: rpc.Tokens{Cluster: "crown", Accounts: "swarm"},
+			login: codes.Unauthenticated, accounts: codes.Unauthenticated,
+		},
+		{
+			name: "the beginning is not enough", server: both, client: rpc.Tokens{Cluster: "swar", Accounts: "crowns"},
+			login: codes.Unauthenticated, accounts: codes.Unauthenticated,
+		},
+		{
+			name: "the same machine needs a token that is set", server: both,
+			login: codes.Unauthenticated, accounts: codes.Unauthenticated,
+		},
+		{
+			name: "only a cluster token, same machine", server: rpc.Tokens{Cluster: "swarm"},
+			login: codes.Unauthenticated,
+		},
+		{
+			name: "only a cluster token, elsewhere", remote: true, server: rpc.Tokens{Cluster: "swarm"}, client: both,
+			accounts: codes.PermissionDenied,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			mem := bufconn.Listen(1 << 20)
@@ -115,9 +133,13 @@ func TestEachServiceSeesOnlyItsOwnToken(t *testing.T) {
 }
 
 func TestServiceThatNobodyKnowsIsNotOpen(t *testing.T) {
-	desc := grpc.ServiceDesc{ServiceName: "monarch.later.v1.Later", HandlerType: (*any)(nil),
-		Streams: []grpc.StreamDesc{{StreamName: "Watch", ServerStreams: true,
-			Handler: func(any, grpc.ServerStream) error { return nil }}}}
+	desc := grpc.ServiceDesc{
+		ServiceName: "monarch.later.v1.Later", HandlerType: (*any)(nil),
+		Streams: []grpc.StreamDesc{{
+			StreamName: "Watch", ServerStreams: true,
+			Handler: func(any, grpc.ServerStream) error { return nil },
+		}},
+	}
 	conn := inMemory(t, rpc.ServerOptions{}, rpc.DialOptions{}, func(s *grpc.Server) { s.RegisterService(&desc, nil) })
 	err := watch(t, conn, "/monarch.later.v1.Later/Watch")
 	if got := status.Code(err); got != codes.PermissionDenied {
