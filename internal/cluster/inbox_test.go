@@ -307,7 +307,7 @@ func TestRedisAwayForTheSender(t *testing.T) {
 				t.Fatalf("message %d is %q", i, got.text)
 			}
 		}
-		if n := len(delivered); n < 2 || n > 101 {
+		if n := len(delivered); n < 2 || n > 100 {
 			t.Errorf("%d messages arrived", n)
 		}
 	})

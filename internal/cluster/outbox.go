@@ -61,7 +61,7 @@ type outbox struct {
 type queue struct {
 	to       string
 	items    []item
-	bytes    int
+	bytes    int    // of items and of those under way
 	sequence uint64 // of the last batch
 	settled  uint64 // of the last batch that is published or given up
 	dropped  bool   // since the last batch
@@ -71,6 +71,7 @@ type item struct {
 	msg    *clusterv1.Message
 	wire   []byte // msg as an element of Batch.messages
 	ask    *asked // if somebody waits for the answer
+	queue  *queue
 	period uint64
 	at     time.Time
 }
@@ -122,7 +123,7 @@ func (o *outbox) put(to string, msg *clusterv1.Message, ask *asked) error {
 	if len(q.items) == 0 {
 		o.ready = append(o.ready, q)
 	}
-	q.items = append(q.items, item{msg, wire, ask, o.period, time.Now()})
+	q.items = append(q.items, item{msg, wire, ask, q, o.period, time.Now()})
 	q.bytes += len(wire)
 	o.bytes += len(wire)
 	o.open[o.period]++
@@ -153,7 +154,8 @@ func (o *outbox) take() (round []*batch, stale []item) {
 				b.items = append(b.items, it)
 				bytes += len(it.wire)
 			}
-			o.shift(q)
+			q.items[0] = item{}
+			q.items = q.items[1:]
 		}
 		if len(q.items) == 0 {
 			q.items = nil
@@ -171,15 +173,6 @@ func (o *outbox) take() (round []*batch, stale []item) {
 		round = append(round, b)
 	}
 	return round, stale
-}
-
-// shift takes the first message off a queue.
-func (o *outbox) shift(q *queue) {
-	n := len(q.items[0].wire)
-	q.items[0] = item{}
-	q.items = q.items[1:]
-	q.bytes -= n
-	o.bytes -= n
 }
 
 // stale reports whether a message is too old to be published.
@@ -220,9 +213,11 @@ func (o *outbox) discard(items []item) {
 	o.done(items)
 }
 
-// done takes messages out of the count that flush waits for. The caller holds mu.
+// done lets go of messages. The caller holds mu.
 func (o *outbox) done(items []item) {
 	for _, it := range items {
+		it.queue.bytes -= len(it.wire)
+		o.bytes -= len(it.wire)
 		if o.open[it.period]--; o.open[it.period] == 0 {
 			delete(o.open, it.period)
 		}
@@ -319,7 +314,7 @@ func (o *outbox) forget(id string) {
 	}
 }
 
-// queued returns the bytes that wait.
+// queued returns the bytes that wait or are under way.
 func (o *outbox) queued() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -334,8 +329,7 @@ func (o *outbox) end() []item {
 	var left []item
 	for _, q := range o.ready {
 		left = append(left, q.items...)
-		o.bytes -= q.bytes
-		q.items, q.bytes = nil, 0
+		q.items = nil
 	}
 	o.ready = nil
 	o.done(left)
