@@ -97,9 +97,13 @@ func (s *session) identify(cmd *msnp.Command, p *msnp.Params) error {
 	return nil
 }
 
-// sendAway refers a client that this node cannot take to one that can.
+// sendAway refers a client that this node cannot take to one that can. Where
+// there is none it says why: it is full, or about to go.
 func (s *session) sendAway(cmd *msnp.Command) error {
 	node, err := s.svc.member.View().Pick(clusterv1.Role_ROLE_NOTIFICATION, s.svc.member.ID())
+	if err != nil && s.svc.draining() {
+		return refused(msnp.CodeUnavailable)
+	}
 	if err != nil {
 		return refused(msnp.CodeBusy)
 	}
