@@ -53,9 +53,14 @@ func (f transcripts) add(name, dialects string, parts ...string) {
 	f.files[file] = &fstest.MapFile{Data: []byte(text)}
 }
 
-// play plays all of them on two nodes.
+// play plays all of them on two nodes, and playOn on as many as asked for.
 func (f transcripts) play(opt allinone.Options) {
 	f.t.Helper()
-	opt.NotificationNodes = 2
+	f.playOn(2, opt)
+}
+
+func (f transcripts) playOn(nodes int, opt allinone.Options) {
+	f.t.Helper()
+	opt.NotificationNodes = nodes
 	script.Test(f.t, start(f.t, opt), f.files)
 }
