@@ -41,6 +41,8 @@ type conn struct {
 	bytewise      bool
 	authenticated bool   // USR OK has come
 	referral      string // address in the last XFR
+	chat          *room  // that it entered by a directive
+	account       string // that it entered for
 	ended         bool   // dropped by us or seen closed by the server
 	recent        []string
 }
@@ -187,6 +189,7 @@ func (c *conn) dial(ctx context.Context, address string) error {
 	}
 	c.socket, c.in = socket, newIntake(socket, &c.play.reading)
 	c.held, c.authenticated, c.ended, c.referral = nil, false, false, ""
+	c.chat, c.account = nil, ""
 	c.note("-- connected to " + address)
 	return nil
 }

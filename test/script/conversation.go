@@ -33,6 +33,10 @@ func (p *parser) action(line string) (action, error) {
 		return online{guests}, nil
 	case verb == "connect":
 		return p.connect(name, args[1:])
+	case verb == "chat":
+		return p.chat(args)
+	case verb == "call":
+		return p.call(args)
 	case verb != "follow" && verb != "drop" && verb != "bytewise":
 		return nil, errors.New("not a line of a transcript")
 	case !p.open[name]:
@@ -82,8 +86,15 @@ func (p *parser) wireLine(name, arrow, text string) (action, error) {
 
 func (p *parser) connect(name string, args []string) (action, error) {
 	c := connect{conn: name}
+	if len(args) == 1 && strings.HasPrefix(args[0], "$") {
+		if err := p.check(args[0]); err != nil {
+			return nil, err
+		}
+		c.address = args[0]
+		return c, p.opens(name)
+	}
 	if len(args) == 0 || len(args) > 2 || args[0] == "dispatch" && len(args) > 1 {
-		return nil, errors.New("want connect NAME dispatch, or NAME notification [NODE]")
+		return nil, errors.New("want connect NAME dispatch, NAME notification [NODE], or NAME $ADDRESS")
 	}
 	c.server = args[0]
 	if c.server != "dispatch" && c.server != "notification" {
@@ -96,11 +107,16 @@ func (p *parser) connect(name string, args []string) (action, error) {
 		}
 		c.node = n
 	}
+	return c, p.opens(name)
+}
+
+// opens notes that a connection of that name is opened.
+func (p *parser) opens(name string) error {
 	if p.open[name] {
-		return nil, fmt.Errorf("%s is connected already", name)
+		return fmt.Errorf("%s is connected already", name)
 	}
 	p.open[name] = true
-	return c, nil
+	return nil
 }
 
 // guests reads "ann MSNP2 AWY bob": each name with what follows it.

@@ -55,13 +55,21 @@
 //	connect ann dispatch        open a connection to the dispatch server,
 //	connect ann notification    to the account's own notification node,
 //	connect ann notification 2  or to the second node
+//	connect a $address          to an address that a line has named
 //	follow ann                  close it and go where the last XFR pointed
 //	drop ann                    close it without a word
 //	bytewise ann                from now on, one byte in each write
 //	login ann                   everything up to USR OK and the profile
 //	online ann bob AWY          login, SYN with version 0 and CHG, for each;
 //	                            then forget the presence that this caused
+//	chat a ann                  ann asks for a switchboard (XFR SB) and opens a
+//	                            chat there on a connection called a
+//	call a bob b                from there bob is called, and enters on b; all
+//	                            who entered before by chat or call hear of it
 //	settle                      nothing more may have come to anybody
+//
+// A connection to a switchboard is called what the script likes; whose it is
+// follows from how it was opened.
 //
 // In login and online a dialect after the name (login ann MSNP2) is used in
 // place of the one that the file is played for.
@@ -95,7 +103,7 @@
 // A line that nobody expected is a failure wherever it shows. Where the script
 // says settle, and at its end, every connection is asked for a sign of life
 // (PNG), the network settles, and they are asked again: nothing but the
-// answers may come. A connection that has not logged in cannot be asked; at the
+// answers may come. A connection that has not logged in, or entered a chat, cannot be asked; at the
 // end it hangs up, and the server closes it without another word.
 //
 // Every line from a server must also be well formed: CRLF at its end, printable

@@ -46,12 +46,14 @@ func abbreviated(text string) string {
 
 func lastSpace(line string) int { return strings.LastIndexByte(line, ' ') }
 
-// watch notes what the play itself must know of a line: that the login
-// succeeded and where the client is sent.
+// watch notes what the play itself must know of a line: that the login, or the
+// way into a chat, succeeded and where the client is sent.
 func (c *conn) watch(line string) {
 	words := strings.Split(line, " ")
 	switch {
 	case len(words) >= 5 && words[0] == "USR" && words[2] == "OK":
+		c.authenticated = true
+	case len(words) == 3 && words[0] == "ANS" && words[2] == "OK":
 		c.authenticated = true
 	case len(words) >= 4 && words[0] == "XFR" && words[2] == "NS":
 		c.referral = words[3]

@@ -137,7 +137,13 @@ func (p *play) many() bool { return p.network.Notification(0) != p.network.Notif
 
 func (a connect) do(t *turn) error {
 	address := t.network.Dispatch()
-	if a.server == "notification" {
+	switch {
+	case a.address != "":
+		var err error
+		if address, err = t.vars.expand(a.address); err != nil {
+			return err
+		}
+	case a.server == "notification":
 		node := a.node - 1
 		if node < 0 {
 			node = t.home(a.conn)

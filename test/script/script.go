@@ -82,11 +82,13 @@ type (
 	}
 	// closed is "ann< closed".
 	closed struct{ conn string }
-	// connect is "connect ann dispatch" or "connect ann notification 2".
+	// connect is "connect ann dispatch", "connect ann notification 2" or
+	// "connect a $address".
 	connect struct {
-		conn   string
-		server string
-		node   int // from 1; 0 is the account's own
+		conn    string
+		server  string
+		node    int    // from 1; 0 is the account's own
+		address string // "$name" in place of a server
 	}
 	// follow is "follow ann", drop "drop ann", bytewise "bytewise ann".
 	follow   struct{ conn string }

@@ -11,6 +11,7 @@ import (
 	"github.com/monarch-msn/monarch/services/allinone"
 	"github.com/monarch-msn/monarch/services/dispatch"
 	"github.com/monarch-msn/monarch/services/notification"
+	"github.com/monarch-msn/monarch/services/switchboard"
 	"github.com/monarch-msn/monarch/test/script"
 )
 
@@ -37,7 +38,11 @@ func start(t *testing.T, opt allinone.Options) *allinone.Network {
 func TestTranscripts(t *testing.T) {
 	for _, nodes := range []int{1, 3} {
 		t.Run(fmt.Sprintf("nodes=%d", nodes), func(t *testing.T) {
-			script.Test(t, start(t, allinone.Options{NotificationNodes: nodes}), script.Transcripts())
+			script.Test(t, start(t, allinone.Options{
+				NotificationNodes: nodes, SwitchboardNodes: nodes,
+				// What CAL refuses need not be waited for here.
+				Switchboard: switchboard.Config{RefusalStep: time.Millisecond},
+			}), script.Transcripts())
 		})
 	}
 }
@@ -57,6 +62,9 @@ func TestVariants(t *testing.T) {
 		{"fnd-disabled", allinone.Options{Notification: notification.Config{FNDDisabled: true}}},
 		{"mail", allinone.Options{Notification: notification.Config{Mail: true}}},
 		{"challenges", allinone.Options{Notification: notification.Config{Challenges: true}}},
+		// Long enough for three to meet on a busy machine.
+		{"idle-time", allinone.Options{Switchboard: switchboard.Config{IdleTime: 4 * time.Second}}},
+		{"max-members", allinone.Options{Switchboard: switchboard.Config{MaxMembers: 3}}},
 		{"pages", allinone.Options{Notification: notification.Config{
 			LoginURL: "https://login.example.com/form", SiteID: 7, Pages: map[string]string{
 				"INBOX": "http://mail.example.com/inbox", "PASSWORD": "http://mail.example.com/password",
