@@ -35,6 +35,8 @@ func newHome(t *testing.T, nodes int) *home {
 		"--dispatch.port", strconv.Itoa(dispatch),
 		"--notification.nodes", strconv.Itoa(nodes),
 		"--notification.port", strconv.Itoa(network.Ports(t, nodes)),
+		"--switchboard.nodes", strconv.Itoa(nodes),
+		"--switchboard.port", strconv.Itoa(network.Ports(t, nodes)),
 		"--operator.listen", h.operator,
 	}
 	return h

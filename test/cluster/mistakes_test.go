@@ -38,7 +38,7 @@ func TestMistakesEndInOneSentence(t *testing.T) {
 		untended = "--telemetry.listen="
 	)
 	node := []string{"notification", listen, "--advertise=127.0.0.1:1863", "--redis=" + nowhere, "--directory=127.0.0.1:1", untended}
-	all := []string{"all", "--data-dir=" + filepath.Join(dir, "data"), "--dispatch.port=0", "--notification.port=0", "--operator.listen=", untended}
+	all := []string{"all", "--data-dir=" + filepath.Join(dir, "data"), "--dispatch.port=0", "--notification.port=0", "--switchboard.port=0", "--operator.listen=", untended}
 	with := func(args []string, more ...string) []string { return append(slices.Clone(args), more...) }
 
 	for name, c := range map[string]struct {
@@ -67,6 +67,10 @@ func TestMistakesEndInOneSentence(t *testing.T) {
 		"a node's port in use": {
 			with(all, "--notification.port="+taken.port), nil, fault,
 			[]string{taken.addr, "in use", "--notification.port"},
+		},
+		"a switchboard's port in use": {
+			with(all, "--switchboard.port="+taken.port), nil, fault,
+			[]string{taken.addr, "in use", "--switchboard.port"},
 		},
 		"the operator's port in use": {
 			with(all, "--operator.listen="+taken.addr), nil, fault,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,17 +16,18 @@ import (
 
 // Options say what a network consists of.
 type Options struct {
-	// Notifications is how many notification nodes there are; 0 is one.
-	Notifications int
+	// Notifications and Switchboards are how many nodes there are of each; 0
+	// is one.
+	Notifications, Switchboards int
 	// Env is added to the environment of every process.
 	Env []string
-	// Args are further flags by role: directory, notification, dispatch,
-	// operator.
+	// Args are further flags by role: directory, notification, switchboard,
+	// dispatch, operator.
 	Args map[string][]string
 }
 
 // Network is one process for each role, and as many as wanted for
-// notification, on real stores. It implements script.Network.
+// notification and switchboard, on real stores. It implements script.Network.
 type Network struct {
 	Redis *Redis
 	Roles Roles
@@ -40,11 +42,11 @@ type Network struct {
 // [Network.Notification].
 type Roles struct {
 	Directory, Dispatch, Operator *Process
-	Notifications                 []*Process
+	Notifications, Switchboards   []*Process
 }
 
 func (r *Roles) all() []*Process {
-	return append([]*Process{r.Dispatch, r.Operator, r.Directory}, r.Notifications...)
+	return slices.Concat([]*Process{r.Dispatch, r.Operator, r.Directory}, r.Notifications, r.Switchboards)
 }
 
 const (
@@ -84,7 +86,8 @@ func Start(t testing.TB, opt Options) *Network {
 	return n
 }
 
-// start starts all roles at once: they wait for each other.
+// start starts all roles, the switchboards ahead of the others and those at
+// once: they wait for each other.
 func (n *Network) start(t testing.TB, opt Options) {
 	t.Helper()
 	dir := t.TempDir()
@@ -110,6 +113,15 @@ func (n *Network) start(t testing.TB, opt Options) {
 			args = append(args, f...)
 		}
 		return Monarch(t, name, opt.Env, args...)
+	}
+	for i := range max(opt.Switchboards, 1) {
+		n.Roles.Switchboards = append(n.Roles.Switchboards,
+			role("switchboard", fmt.Sprintf("switchboard %d", i+1), Loopback(Port(t)), redis))
+	}
+	for _, p := range n.Roles.Switchboards {
+		// Who joins after them knows them from the start: nobody is told that
+		// there is no switchboard.
+		p.AwaitReady()
 	}
 	n.Roles.Directory = role("directory", "directory", directoryAddr, database, keys, cluster, accounts)
 	n.Roles.Operator = role("operator", "operator", Loopback(Port(t)), redis, directory, cluster, accounts, operator)

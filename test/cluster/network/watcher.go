@@ -15,7 +15,7 @@ import (
 // whether anything is under way.
 type watcher struct{ member *cluster.Member }
 
-// watch joins the cluster and returns when all notification nodes are seen.
+// watch joins the cluster and returns when all nodes that have clients are seen.
 func (n *Network) watch(t testing.TB) {
 	t.Helper()
 	client, err := cluster.Open(n.Redis.URL, cluster.Options{})
@@ -43,19 +43,24 @@ func (n *Network) watch(t testing.TB) {
 
 	patient, giveUp := context.WithTimeout(t.Context(), Patience)
 	defer giveUp()
-	if err := n.watcher.await(patient, len(n.notifications)); err != nil {
-		t.Fatal(err)
+	for role, nodes := range map[clusterv1.Role]int{
+		clusterv1.Role_ROLE_NOTIFICATION: len(n.notifications),
+		clusterv1.Role_ROLE_SWITCHBOARD:  len(n.Roles.Switchboards),
+	} {
+		if err := n.watcher.await(patient, role, nodes); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
-// await waits for a view that holds so many notification nodes.
-func (w *watcher) await(ctx context.Context, nodes int) error {
+// await waits for a view that holds so many nodes of a role.
+func (w *watcher) await(ctx context.Context, role clusterv1.Role, nodes int) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
 		seen := 0
 		for _, node := range w.member.View().Nodes() {
-			if node.GetRole() == clusterv1.Role_ROLE_NOTIFICATION {
+			if node.GetRole() == role {
 				seen++
 			}
 		}
@@ -65,7 +70,7 @@ func (w *watcher) await(ctx context.Context, nodes int) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %d notification nodes to join: %d are there", nodes, seen)
+			return fmt.Errorf("wait for %d nodes of %s to join: %d are there", nodes, role, seen)
 		}
 	}
 }
@@ -74,7 +79,7 @@ func (w *watcher) await(ctx context.Context, nodes int) error {
 // and by connections seen closed so far, has been written to the clients it
 // concerns.
 func (n *Network) Settle(ctx context.Context) error {
-	return n.watcher.member.Settle(ctx, clusterv1.Role_ROLE_NOTIFICATION)
+	return n.watcher.member.Settle(ctx, clusterv1.Role_ROLE_NOTIFICATION, clusterv1.Role_ROLE_SWITCHBOARD)
 }
 
 // deaf hears nothing: the test has no sessions.
