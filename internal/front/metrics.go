@@ -40,12 +40,17 @@ func newMetrics(meter metric.Meter, role string, outboxBytes func() int64) (*met
 		metric.WithDescription("Client connections that were closed when they were accepted, by the limit they exceeded.")); err != nil {
 		return nil, err
 	}
-	if _, err = meter.Int64ObservableUpDownCounter("monarch_outbox_bytes",
-		metric.WithDescription("Bytes that wait to be sent to clients."), metric.WithUnit("By"),
-		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(outboxBytes(), m.role)
-			return nil
-		})); err != nil {
+	pending, err := meter.Int64ObservableUpDownCounter("monarch_outbox_bytes",
+		metric.WithDescription("Bytes that wait to be sent to clients."), metric.WithUnit("By"))
+	if err != nil {
+		return nil, err
+	}
+	// A callback of the instrument itself would be the first one's only, where
+	// several servers in a process share a meter.
+	if _, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		o.ObserveInt64(pending, outboxBytes(), m.role)
+		return nil
+	}, pending); err != nil {
 		return nil, err
 	}
 

@@ -33,13 +33,18 @@ func newMetrics(meter metric.Meter, s *Service) (*metrics, error) {
 		metric.WithExplicitBucketBoundaries(0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5))
 	m.repairs, errs[3] = meter.Int64Counter("monarch_presence_repairs",
 		metric.WithDescription("Differences that audits found between what clients were told and the truth."))
-	_, errs[4] = meter.Int64ObservableGauge("monarch_sessions",
-		metric.WithDescription("Users logged in on this node."),
-		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(int64(s.hub.len()), metric.WithAttributes(attribute.String("node", s.ID())))
-			return nil
-		}))
-	return &m, errors.Join(errs[:]...)
+	sessions, err := meter.Int64ObservableUpDownCounter("monarch_sessions",
+		metric.WithDescription("Users logged in on the notification nodes of this process."))
+	errs[4] = err
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	// Several nodes in one process add up.
+	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		o.ObserveInt64(sessions, int64(s.hub.len()))
+		return nil
+	}, sessions)
+	return &m, err
 }
 
 // result is what came of a command, as a label.
