@@ -5,11 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
-	"strings"
-	"sync/atomic"
 
 	"github.com/monarch-msn/monarch/msnp"
 )
@@ -20,12 +17,8 @@ var DefaultDialects = []string{"MSNP7", "MSNP6", "MSNP5", "MSNP4", msnp.CVR0}
 // ErrNoDialect is a login at a server that speaks none of the dialects.
 var ErrNoDialect = errors.New("no dialect in common")
 
-const (
-	// maxReferrals ends a login that is sent from server to server.
-	maxReferrals = 8
-	// maxHeld bounds the lines kept while a reply is awaited.
-	maxHeld = 1 << 16
-)
+// maxReferrals ends a login that is sent from server to server.
+const maxReferrals = 8
 
 // Options say who logs in, and how.
 type Options struct {
@@ -46,11 +39,11 @@ type Options struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// A Client is a connection that has logged in at a notification server. Its
-// methods are for one goroutine at a time, but for those of sending and for
-// Close.
+// A Client is a connection that has logged in at a notification server. CHL is
+// answered as it is read, and returned all the same, and so is the QRY that
+// confirms the answer.
 type Client struct {
-	*Conn
+	Dialogue
 	Email     string        // as the server spells it
 	Name      msnp.Nick     // the user's own name at login
 	Verified  bool          // what USR OK said; false before MSNP6
@@ -58,10 +51,7 @@ type Client struct {
 	Profile   []byte        // payload of the message behind USR OK
 	Referrals []string      // addresses that XFR named, in order
 
-	opt  Options
-	trid atomic.Uint32
-	// held are messages that were read while a reply was awaited.
-	held []Message
+	opt Options
 }
 
 // Login signs in. It follows referrals on new connections, counting
@@ -70,6 +60,7 @@ type Client struct {
 func Login(ctx context.Context, o Options) (*Client, error) {
 	c := &Client{opt: o}
 	c.trid.Store(o.TrIDBase)
+	c.hear = c.answerChallenge
 	if c.opt.Dial == nil {
 		c.opt.Dial = new(net.Dialer).DialContext
 	}
@@ -155,44 +146,6 @@ func unexpected(verb string, m Message) error {
 	return fmt.Errorf("answer to %s: %q", verb, m.Text)
 }
 
-// NextTrID returns a fresh transaction id, for commands sent with Send.
-func (c *Client) NextTrID() uint32 { return c.trid.Add(1) }
-
-// Start sends a command under a fresh transaction id, which it returns, and
-// awaits nothing. PNG and OUT have no id: use Ping and Logout.
-func (c *Client) Start(verb string, args ...string) (trid uint32, err error) {
-	trid = c.NextTrID()
-	var b strings.Builder
-	b.WriteString(verb)
-	b.WriteByte(' ')
-	b.WriteString(strconv.FormatUint(uint64(trid), 10))
-	for _, a := range args {
-		b.WriteByte(' ')
-		b.WriteString(a)
-	}
-	return trid, c.Send(b.String())
-}
-
-// Do sends a command and returns the first line that answers it. Lines that
-// come before it are kept for Next, and so are further lines of the answer. If
-// the answer is an error line, err is its msnp.Code.
-func (c *Client) Do(ctx context.Context, verb string, args ...string) (Message, error) {
-	trid, err := c.Start(verb, args...)
-	if err != nil {
-		return Message{}, err
-	}
-	return c.await(ctx, func(m Message) bool { return m.TrID() == strconv.FormatUint(uint64(trid), 10) })
-}
-
-// Ping sends PNG and awaits QNG.
-func (c *Client) Ping(ctx context.Context) error {
-	if err := c.Send("PNG"); err != nil {
-		return err
-	}
-	_, err := c.await(ctx, func(m Message) bool { return m.Verb == "QNG" })
-	return err
-}
-
 // Sync sends SYN with the version that the client has, and returns all lines
 // of the answer: one if that version is the present one.
 func (c *Client) Sync(ctx context.Context, version uint32) ([]Message, error) {
@@ -219,63 +172,12 @@ func (c *Client) Sync(ctx context.Context, version uint32) ([]Message, error) {
 	}
 }
 
-// Next returns the next message: one that was kept, or one that is read. A
-// CHL is answered on the way and returned all the same, and so is the QRY
-// that confirms the answer.
-func (c *Client) Next(ctx context.Context) (Message, error) {
-	if len(c.held) > 0 {
-		m := c.held[0]
-		c.held = c.held[1:]
-		return m, nil
+// answerChallenge is told of each message.
+func (c *Client) answerChallenge(m Message) error {
+	if m.Verb != "CHL" || c.opt.IgnoreChallenges {
+		return nil
 	}
-	return c.receive(ctx)
-}
-
-// Logout says OUT and reads until the server has closed; what it still said
-// is discarded. The connection is closed in any case.
-func (c *Client) Logout(ctx context.Context) error {
-	defer c.Close()
-	if err := c.Send("OUT"); err != nil {
-		return err
-	}
-	for {
-		switch _, err := c.receive(ctx); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-}
-
-// await reads until a message fits, keeping the others.
-func (c *Client) await(ctx context.Context, fits func(Message) bool) (Message, error) {
-	for {
-		m, err := c.receive(ctx)
-		if err != nil {
-			return Message{}, err
-		}
-		if !fits(m) {
-			if len(c.held) == maxHeld {
-				return Message{}, fmt.Errorf("await a reply: %d other lines came instead", maxHeld)
-			}
-			c.held = append(c.held, m)
-			continue
-		}
-		if code, ok := m.Code(); ok {
-			return m, code
-		}
-		return m, nil
-	}
-}
-
-// receive reads a message from the connection and answers CHL.
-func (c *Client) receive(ctx context.Context) (Message, error) {
-	m, err := c.Conn.Next(ctx)
-	if err == nil && m.Verb == "CHL" && !c.opt.IgnoreChallenges {
-		err = c.Answer(m.Arg(1))
-	}
-	return m, err
+	return c.Answer(m.Arg(1))
 }
 
 // Answer answers a challenge of CHL with the client's product.
