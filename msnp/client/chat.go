@@ -60,8 +60,15 @@ func (c *Client) OpenChat(ctx context.Context) (*Chat, error) {
 	if m.Verb != "XFR" || m.Arg(1) != "SB" || m.Arg(3) != "CKI" || m.Arg(4) == "" {
 		return nil, fmt.Errorf("ask for a switchboard: %w", unexpected("XFR", m))
 	}
-	return c.dialChat(ctx, m.Arg(2), func(chat *Chat) error {
-		reply, err := chat.Do(ctx, "USR", c.Email, m.Arg(4))
+	return c.BeginChat(ctx, m.Arg(2), m.Arg(4))
+}
+
+// BeginChat begins a conversation with a ticket, at the switchboard that came
+// with it in the answer to XFR. Like EnterChat it does not touch the connection
+// of c, so it may be called while another goroutine reads from that.
+func (c *Client) BeginChat(ctx context.Context, addr, ticket string) (*Chat, error) {
+	return c.dialChat(ctx, addr, func(chat *Chat) error {
+		reply, err := chat.Do(ctx, "USR", c.Email, ticket)
 		if err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ func TestOpenChat(t *testing.T) {
 		C: OUT`)
 	c, ns := signIn(t, `
 		C: XFR 5 SB
-		S: XFR 5 SB ` + board.addr() + ` CKI 17262740.1050826919.32308`)
+		S: XFR 5 SB `+board.addr()+` CKI 17262740.1050826919.32308`)
 	chat, err := c.OpenChat(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestEnterChat(t *testing.T) {
 		C: ANS 1 ann@example.com 849102291.520491113 11752013
 		S: 911 1`)
 	c, ns := signIn(t, `
-		S: RNG 11752013 ` + board.addr() + ` CKI 849102291.520491113 bob@example.com Bob`)
+		S: RNG 11752013 `+board.addr()+` CKI 849102291.520491113 bob@example.com Bob`)
 	m, err := c.Next(t.Context())
 	if err != nil {
 		t.Fatal(err)
