@@ -33,7 +33,7 @@ func (c *dispatchCmd) run(ctx context.Context, _, stderr io.Writer) int {
 		if err != nil {
 			return err
 		}
-		svc, err := dispatch.New(c.Tune, dispatch.Deps{Cluster: redis, Log: p.Log, Meter: p.Meter}, listeners...)
+		svc, err := dispatch.New(c.Tune, dispatch.Deps{Cluster: redis, Log: p.Log, Meter: p.Meter, Tracer: p.Tracer}, listeners...)
 		if err != nil {
 			return err
 		}

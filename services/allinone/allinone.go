@@ -228,7 +228,7 @@ func (n *Network) startServices(ctx context.Context) error {
 	n.front, n.back = new(errgroup.Group), new(errgroup.Group)
 
 	n.dispatch, err = dispatch.New(n.opt.Dispatch, dispatch.Deps{
-		Cluster: n.client, Timing: n.opt.Timing, Log: n.logger("dispatch"), Meter: n.opt.Meter,
+		Cluster: n.client, Timing: n.opt.Timing, Log: n.logger("dispatch"), Meter: n.opt.Meter, Tracer: n.opt.Tracer,
 	}, dispatchListener)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/monarch-msn/monarch/internal/cluster"
@@ -68,6 +69,7 @@ type Deps struct {
 	Timing  cluster.Timing
 	Log     *slog.Logger
 	Meter   metric.Meter
+	Tracer  trace.Tracer
 }
 
 // Service is one dispatch server.
@@ -76,9 +78,9 @@ type Service struct {
 	dialects  []*msnp.Dialect
 	log       *slog.Logger
 	front     *front.Server
+	commands  *front.Commands
 	listeners []front.Listener
 	view      *cluster.View
-	metrics   *metrics
 	drains    atomic.Bool
 }
 
@@ -99,8 +101,9 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 		s.dialects = append(s.dialects, d)
 	}
 	var err error
-	if s.metrics, err = newMetrics(deps.Meter); err != nil {
-		return nil, fmt.Errorf("register metrics: %w", err)
+	s.commands, err = front.NewCommands(msnp.Dispatch, "dispatch", deps.Meter, deps.Tracer)
+	if err != nil {
+		return nil, err
 	}
 	s.front, err = front.NewServer(cfg.Config, deps.Log, deps.Meter, "dispatch")
 	return s, err

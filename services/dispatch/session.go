@@ -3,7 +3,6 @@ package dispatch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -29,90 +28,42 @@ type session struct {
 // over is the phase of a client that has been sent on: no command is served.
 const over msnp.Phase = 0
 
-var handlers = map[string]func(*session, *msnp.Command) error{
-	"VER": (*session).handleVER,
-	"INF": (*session).handleINF,
-	"CVR": (*session).handleCVR,
-	"CVQ": (*session).handleCVQ,
-	"USR": (*session).handleUSR,
-	"OUT": (*session).handleOUT,
+var handlers = map[string]front.Handler[*session]{
+	"VER": {Do: (*session).handleVER},
+	"INF": {Do: (*session).handleINF},
+	"CVR": {Do: (*session).handleCVR},
+	"CVQ": {Do: (*session).handleCVQ},
+	"USR": {Do: (*session).handleUSR},
+	"OUT": {Do: (*session).handleOUT},
 }
 
 // serve runs the session until the connection ends.
 func (s *session) serve(ctx context.Context) {
 	s.conn.SetDeadline(time.Now().Add(s.svc.cfg.LoginTimeout))
 	var cmd msnp.Command
-	for {
-		if err := s.conn.Next(&cmd); err != nil {
-			s.conn.Close(s.endOfInput(err))
-			return
-		}
-		started := time.Now()
-		result, err := s.answer(&cmd, s.handle(&cmd))
+	for s.conn.NextCommand(&cmd, s.log) {
+		err := front.Handle(ctx, s.svc.commands, handlers, s, &cmd)
 		s.conn.Send(s.out.Bytes())
 		s.out.Reset()
-		s.svc.metrics.command(ctx, cmd.Verb, result, time.Since(started))
 		if err != nil {
-			var end *front.Close
-			errors.As(err, &end)
-			s.log.Info("closing", "verb", cmd.Verb, "reason", end.Reason, "error", end.Err)
-			s.conn.Close(end.Reason)
+			s.conn.End(err, &cmd, s.log)
 			return
 		}
 	}
 }
 
-// endOfInput says why there is no next command.
-func (s *session) endOfInput(err error) front.Reason {
-	var syntax *msnp.SyntaxError
-	if errors.As(err, &syntax) {
-		s.log.Info("malformed input", "error", err)
-	}
-	return front.ReasonOf(err)
-}
+// What front.Handle has to know of a session.
 
-// handle checks the command against its row and calls its handler.
-func (s *session) handle(cmd *msnp.Command) error {
-	switch action, code := msnp.Lookup(msnp.Dispatch, cmd.Verb).Admit(s.phase, s.dialect, len(cmd.Args)); {
-	case action == msnp.Refuse:
-		return code
-	case action == msnp.Close && code != 0:
-		return front.Closing(front.ReasonProtocol, code)
-	case action == msnp.Close:
-		return fmt.Errorf("not admitted while %s with %d arguments: %w", s.phase, len(cmd.Args), msnp.ErrMalformed)
-	}
-	return handlers[cmd.Verb](s, cmd)
-}
-
-// answer turns what a handler returned into its line, and says what came of
-// the command. The error that it returns is a *front.Close and ends the
-// connection.
-func (s *session) answer(cmd *msnp.Command, err error) (result, error) {
-	if err == nil {
-		return resultOK, nil
-	}
-	var end *front.Close
-	var code msnp.Code
-	closes := errors.As(err, &end)
-	if errors.As(err, &code) {
-		code = s.dialect.Code(code)
-		if code != 0 && len(cmd.TrID) > 0 {
-			s.out.Code(code, cmd.TrID)
-		}
-		if code != 0 && !closes {
-			return resultRefused, nil
-		}
-	}
-	if closes {
-		return resultClosed, end
-	}
-	return resultClosed, front.Closing(front.ReasonProtocol, err)
-}
+func (s *session) Phase() msnp.Phase      { return s.phase }
+func (s *session) Dialect() *msnp.Dialect { return s.dialect }
+func (s *session) Lines() *msnp.Line      { return &s.out }
+func (s *session) Log() *slog.Logger      { return s.log }
+func (s *session) Entered() bool          { return false }
 
 // handleVER chooses the dialect, as the notification node will again.
 //
 //	C: VER TrID dialect ...    S: VER TrID dialect
-func (s *session) handleVER(cmd *msnp.Command) error {
+func (s *session) handleVER(_ context.Context, cmd *msnp.Command) error {
 	d, cvr0 := msnp.Negotiate(cmd.Args, s.svc.dialects)
 	s.out.Verb("VER").TrID(cmd.TrID)
 	switch {
@@ -136,22 +87,22 @@ func (s *session) handleVER(cmd *msnp.Command) error {
 }
 
 // handleINF names the one authentication package.
-func (s *session) handleINF(cmd *msnp.Command) error {
+func (s *session) handleINF(_ context.Context, cmd *msnp.Command) error {
 	s.phase = msnp.Informed
 	s.out.Verb("INF").TrID(cmd.TrID).Word("MD5")
 	return nil
 }
 
 // handleCVR tells the client that its own version is the recommended one.
-func (s *session) handleCVR(cmd *msnp.Command) error {
+func (s *session) handleCVR(_ context.Context, cmd *msnp.Command) error {
 	msnp.AppendClientVersion(&s.out, cmd, s.svc.cfg.DownloadURL, s.svc.cfg.InfoURL)
 	return nil
 }
 
 // handleCVQ is CVR for a client with which there is no common dialect; after
 // it there is nothing more to say.
-func (s *session) handleCVQ(cmd *msnp.Command) error {
-	if err := s.handleCVR(cmd); err != nil || s.phase != msnp.VersionedCVR0 {
+func (s *session) handleCVQ(ctx context.Context, cmd *msnp.Command) error {
+	if err := s.handleCVR(ctx, cmd); err != nil || s.phase != msnp.VersionedCVR0 {
 		return err
 	}
 	return front.Closing(front.ReasonRefused, errors.New("no common dialect"))
@@ -161,7 +112,7 @@ func (s *session) handleCVQ(cmd *msnp.Command) error {
 // exists is not said here.
 //
 //	C: USR TrID MD5 I handle    S: XFR TrID NS host:port [0 [origin]]
-func (s *session) handleUSR(cmd *msnp.Command) error {
+func (s *session) handleUSR(_ context.Context, cmd *msnp.Command) error {
 	p := cmd.Params()
 	p.OneOf("MD5")
 	p.OneOf("I")
@@ -187,7 +138,7 @@ func (s *session) handleUSR(cmd *msnp.Command) error {
 }
 
 // handleOUT says goodbye in return.
-func (s *session) handleOUT(*msnp.Command) error {
+func (s *session) handleOUT(context.Context, *msnp.Command) error {
 	s.out.Verb("OUT")
 	return front.Closing(front.ReasonClient, nil)
 }

@@ -72,7 +72,7 @@ func (s *session) handleADD(ctx context.Context, cmd *msnp.Command) error {
 // news to the one added, and the presence of that one.
 func (s *session) befriend(ctx context.Context, cmd *msnp.Command, c *contact, touched []*directoryv1.Touched) {
 	if s.synced {
-		s.dialect.AppendPhones(s.lines(), s.lists.version, c.email, c.phoneNumbers())
+		s.dialect.AppendPhones(s.Lines(), s.lists.version, c.email, c.phoneNumbers())
 	}
 	ahead := make(map[string]*clusterv1.ListChanged, len(touched))
 	for _, t := range touched {

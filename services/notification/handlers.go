@@ -7,49 +7,41 @@ import (
 	"github.com/monarch-msn/monarch/msnp"
 )
 
-// handler is what a verb does. Before it runs, the verb's row in msnp.Verbs
-// has been checked: phase, dialect and number of arguments.
-type handler struct {
-	do func(*session, context.Context, *msnp.Command) error
-	// traced verbs leave this process, to the directory or to other nodes.
-	traced bool
-}
+var handlers = map[string]front.Handler[*session]{
+	"VER": {Do: (*session).handleVER},
+	"INF": {Do: (*session).handleINF},
+	"CVR": {Do: (*session).handleCVR},
+	"CVQ": {Do: (*session).handleCVQ},
+	"USR": {Do: (*session).handleUSR, Traced: true},
 
-var handlers = map[string]handler{
-	"VER": {do: (*session).handleVER},
-	"INF": {do: (*session).handleINF},
-	"CVR": {do: (*session).handleCVR},
-	"CVQ": {do: (*session).handleCVQ},
-	"USR": {do: (*session).handleUSR, traced: true},
+	"SYN": {Do: (*session).handleSYN},
+	"LST": {Do: (*session).handleLST},
+	"LSG": {Do: (*session).handleLSG},
+	"GTC": {Do: (*session).handleGTC, Traced: true},
+	"BLP": {Do: (*session).handleBLP, Traced: true},
+	"PRP": {Do: (*session).handlePRP, Traced: true},
+	"REA": {Do: (*session).handleREA, Traced: true},
 
-	"SYN": {do: (*session).handleSYN},
-	"LST": {do: (*session).handleLST},
-	"LSG": {do: (*session).handleLSG},
-	"GTC": {do: (*session).handleGTC, traced: true},
-	"BLP": {do: (*session).handleBLP, traced: true},
-	"PRP": {do: (*session).handlePRP, traced: true},
-	"REA": {do: (*session).handleREA, traced: true},
+	"ADD": {Do: (*session).handleADD, Traced: true},
+	"REM": {Do: (*session).handleREM, Traced: true},
+	"ADG": {Do: (*session).handleADG, Traced: true},
+	"REG": {Do: (*session).handleREG, Traced: true},
+	"RMG": {Do: (*session).handleRMG, Traced: true},
 
-	"ADD": {do: (*session).handleADD, traced: true},
-	"REM": {do: (*session).handleREM, traced: true},
-	"ADG": {do: (*session).handleADG, traced: true},
-	"REG": {do: (*session).handleREG, traced: true},
-	"RMG": {do: (*session).handleRMG, traced: true},
+	"CHG": {Do: (*session).handleCHG, Traced: true},
+	"IMS": {Do: (*session).handleIMS},
+	"XFR": {Do: (*session).handleXFR, Traced: true},
 
-	"CHG": {do: (*session).handleCHG, traced: true},
-	"IMS": {do: (*session).handleIMS},
-	"XFR": {do: (*session).handleXFR, traced: true},
+	"URL": {Do: (*session).handleURL},
+	"FND": {Do: (*session).handleFND},
+	"SND": {Do: (*session).handleSND},
+	"SDC": {Do: (*session).handleSDC},
+	"PAG": {Do: (*session).handlePAG},
+	"CHL": {Do: (*session).handleCHL},
+	"QRY": {Do: (*session).handleQRY},
 
-	"URL": {do: (*session).handleURL},
-	"FND": {do: (*session).handleFND},
-	"SND": {do: (*session).handleSND},
-	"SDC": {do: (*session).handleSDC},
-	"PAG": {do: (*session).handlePAG},
-	"CHL": {do: (*session).handleCHL},
-	"QRY": {do: (*session).handleQRY},
-
-	"PNG": {do: (*session).handlePNG},
-	"OUT": {do: (*session).handleOUT},
+	"PNG": {Do: (*session).handlePNG},
+	"OUT": {Do: (*session).handleOUT},
 }
 
 // handlePNG answers a keep-alive. PNG has no TrID, so QNG has none.

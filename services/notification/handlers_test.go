@@ -14,7 +14,7 @@ func TestEveryVerbOfTheTableHasAHandlerAndTheReverse(t *testing.T) {
 		}
 	}
 	for verb := range rows {
-		if handlers[verb].do == nil {
+		if handlers[verb].Do == nil {
 			t.Errorf("%s stands in msnp.Verbs for notification and has no handler", verb)
 		}
 	}

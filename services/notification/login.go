@@ -49,7 +49,7 @@ func (s *session) handleINF(_ context.Context, cmd *msnp.Command) error {
 
 // handleCVR tells the client that its own version is the recommended one.
 func (s *session) handleCVR(_ context.Context, cmd *msnp.Command) error {
-	msnp.AppendClientVersion(s.lines(), cmd, s.svc.cfg.DownloadURL, s.svc.cfg.InfoURL)
+	msnp.AppendClientVersion(s.Lines(), cmd, s.svc.cfg.DownloadURL, s.svc.cfg.InfoURL)
 	return nil
 }
 
@@ -112,7 +112,7 @@ func (s *session) sendAway(cmd *msnp.Command) error {
 		s.log.Warn("refer to another node", "error", err)
 		return refused(msnp.CodeBusy)
 	}
-	s.dialect.AppendReferral(s.lines(), cmd.TrID, to, s.listener.Address(s.conn))
+	s.dialect.AppendReferral(s.Lines(), cmd.TrID, to, s.listener.Address(s.conn))
 	// The client hangs up first, as the seed session shows.
 	s.phase = over
 	s.conn.SetDeadline(time.Now().Add(s.svc.cfg.ReferralTimeout))
@@ -148,8 +148,8 @@ func (s *session) authenticate(ctx context.Context, cmd *msnp.Command, p *msnp.P
 	}
 	s.phase = msnp.Authenticated
 	s.conn.SetDeadline(time.Time{})
-	s.dialect.AppendUserOK(s.lines(), cmd.TrID, s.email, s.name, s.verified)
-	s.dialect.AppendProfile(s.lines(), msnp.Profile{
+	s.dialect.AppendUserOK(s.Lines(), cmd.TrID, s.email, s.name, s.verified)
+	s.dialect.AppendProfile(s.Lines(), msnp.Profile{
 		LoginTime: time.Now().Unix(),
 		UserID:    s.userID,
 		Email:     s.email,

@@ -14,7 +14,7 @@ func (s *session) welcome() {
 		return // ended while it waited for its contacts
 	}
 	if cfg := &s.svc.cfg; cfg.Mail {
-		s.dialect.AppendMailbox(s.lines(), msnp.Mailbox{
+		s.dialect.AppendMailbox(s.Lines(), msnp.Mailbox{
 			Inbox: cfg.page(msnp.Inbox, ""), Folders: cfg.page("FOLDERS", ""), Login: cfg.LoginURL,
 		})
 	}
@@ -47,16 +47,16 @@ func (e noticeEvent) handle(ctx context.Context, s *session) {
 	}
 	n, cfg := e.msg, &s.svc.cfg
 	if n.GetMinutes() > 0 {
-		msnp.AppendSystemMessage(s.lines(), n.GetMinutes())
+		msnp.AppendSystemMessage(s.Lines(), n.GetMinutes())
 	}
 	if n.GetText() != "" && !cfg.NoAlerts {
-		s.dialect.AppendAlert(s.lines(), msnp.Alert{
+		s.dialect.AppendAlert(s.Lines(), msnp.Alert{
 			ID: rand.Uint32N(1 << 31), UserID: s.userID, Email: s.email, Site: cfg.PageURL, Text: n.GetText(),
 		})
 	}
 	if m := n.GetMail(); m != nil && cfg.Mail {
 		s.mails++
-		s.dialect.AppendMail(s.lines(), msnp.Mail{
+		s.dialect.AppendMail(s.Lines(), msnp.Mail{
 			From: m.GetFrom(), Address: m.GetAddress(), Subject: m.GetSubject(),
 			Page: cfg.page(msnp.Inbox, ""), Login: cfg.LoginURL, ID: s.mails,
 		})

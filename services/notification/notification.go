@@ -154,6 +154,7 @@ type Service struct {
 	metrics   *metrics
 
 	front      *front.Server
+	commands   *front.Commands
 	listeners  []front.Listener
 	member     *cluster.Member
 	hub        *hub
@@ -187,6 +188,9 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 	var err error
 	if s.metrics, err = newMetrics(deps.Meter, s); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	if s.commands, err = front.NewCommands(msnp.Notification, "notification", deps.Meter, deps.Tracer); err != nil {
+		return nil, err
 	}
 	if s.front, err = front.NewServer(cfg.Config, deps.Log, deps.Meter, "notification"); err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ func (s *session) handleURL(_ context.Context, cmd *msnp.Command) error {
 	if p.More() {
 		param = pageParam(p.Word())
 	}
-	s.dialect.AppendURL(s.lines(), cmd.TrID, s.svc.cfg.page(service, param), s.svc.cfg.LoginURL, uint64(s.svc.cfg.SiteID))
+	s.dialect.AppendURL(s.Lines(), cmd.TrID, s.svc.cfg.page(service, param), s.svc.cfg.LoginURL, uint64(s.svc.cfg.SiteID))
 	return nil
 }
 

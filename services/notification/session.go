@@ -2,16 +2,10 @@ package notification
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"sync"
 	"time"
-
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/monarch-msn/monarch/internal/front"
 	"github.com/monarch-msn/monarch/msnp"
@@ -84,14 +78,7 @@ var lines = sync.Pool{New: func() any { return new(msnp.Line) }}
 
 // line begins a reply line.
 func (s *session) line(verb string) *msnp.Line {
-	return s.lines().Verb(verb)
-}
-
-func (s *session) lines() *msnp.Line {
-	if s.out == nil {
-		s.out = lines.Get().(*msnp.Line)
-	}
-	return s.out
+	return s.Lines().Verb(verb)
 }
 
 // largestPooledLine keeps the buffer of a rare long SYN block from staying.
@@ -118,128 +105,42 @@ func (s *session) serve(ctx context.Context) {
 	defer s.leave()
 	s.conn.SetDeadline(time.Now().Add(s.svc.cfg.LoginTimeout))
 	var cmd msnp.Command
-	for {
-		if err := s.conn.Next(&cmd); err != nil {
-			s.conn.Close(s.endOfInput(err))
-			return
-		}
+	for s.conn.NextCommand(&cmd, s.log) {
 		if err := s.do(ctx, &cmd); err != nil {
-			var end *front.Close
-			if !errors.As(err, &end) {
-				end = &front.Close{Reason: front.ReasonInternal, Err: err}
-			}
-			s.log.Info("closing", "verb", cmd.Verb, "reason", end.Reason, "error", end.Err)
-			s.conn.Close(end.Reason)
+			s.conn.End(err, &cmd, s.log)
 			return
 		}
 	}
-}
-
-// endOfInput says why there is no next command.
-func (s *session) endOfInput(err error) front.Reason {
-	var syntax *msnp.SyntaxError
-	if errors.As(err, &syntax) {
-		s.log.Info("malformed input", "error", err)
-	}
-	return front.ReasonOf(err)
 }
 
 // over is the phase of a session that has ended or was referred elsewhere: no
 // command is served in it.
 const over msnp.Phase = 0
 
-// do handles one command: check it against its row, call its handler, turn the
-// handler's error into a line. It returns an error only where the connection
-// has to end.
+// do handles one command, and what waits for the turn meanwhile. It returns an
+// error only where the connection has to end.
 func (s *session) do(ctx context.Context, cmd *msnp.Command) error {
-	started := time.Now()
 	s.takeTurn()
-	result, err := s.answer(cmd, s.handle(ctx, cmd))
+	err := front.Handle(ctx, s.svc.commands, handlers, s, cmd)
 	s.drain(ctx, true)
 	s.giveTurn()
 	s.poke()
-	s.svc.metrics.command(ctx, cmd.Verb, result, time.Since(started))
 	return err
 }
 
-// handle checks the command against its row and calls its handler.
-func (s *session) handle(ctx context.Context, cmd *msnp.Command) error {
-	switch action, code := msnp.Lookup(msnp.Notification, cmd.Verb).Admit(s.phase, s.dialect, len(cmd.Args)); {
-	case action == msnp.Refuse:
-		return code
-	case action == msnp.Close && code != 0:
-		return front.Closing(front.ReasonProtocol, code)
-	case action == msnp.Close:
-		return fmt.Errorf("not admitted while %s with %s and %d arguments: %w", s.phase, s.dialect, len(cmd.Args), msnp.ErrMalformed)
-	}
-	h := handlers[cmd.Verb]
-	if !h.traced {
-		return s.try(ctx, h, cmd)
-	}
-	ctx, span := s.svc.tracer.Start(ctx, cmd.Verb, trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(attribute.String("monarch.dialect", s.dialect.String())))
-	defer span.End()
-	err := s.try(ctx, h, cmd)
-	if err != nil {
-		span.SetStatus(codes.Error, err.Error())
-	}
-	return err
-}
+// What front.Handle has to know of a session.
 
-// try calls a handler. A panic is a fault of this command and nobody else's.
-func (s *session) try(ctx context.Context, h handler, cmd *msnp.Command) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.log.Error("panic in a handler", "verb", cmd.Verb, "panic", r, "stack", string(debug.Stack()))
-			err = front.Closing(front.ReasonInternal, fmt.Errorf("handle %s: panic: %v", cmd.Verb, r))
-		}
-	}()
-	return h.do(s, ctx, cmd)
-}
+func (s *session) Phase() msnp.Phase      { return s.phase }
+func (s *session) Dialect() *msnp.Dialect { return s.dialect }
+func (s *session) Log() *slog.Logger      { return s.log }
+func (s *session) Entered() bool          { return s.loggedIn() }
 
-// answer turns what a handler returned into its line: a Code is sent and the
-// connection stays; a Close ends it, behind the line of the Code that it may
-// wrap; malformed input ends it without a word; anything else is a fault of
-// ours, which is logged here, once, and answered with 500. The error that it
-// returns ends the connection.
-func (s *session) answer(cmd *msnp.Command, err error) (result, error) {
-	var end *front.Close
-	var code msnp.Code
-	switch {
-	case err == nil:
-		return resultOK, nil
-	case errors.As(err, &end):
-		if errors.As(err, &code) {
-			s.refuse(cmd, code)
-		}
-		return resultClosed, err
-	case errors.As(err, &code):
-		if !s.refuse(cmd, code) {
-			return resultClosed, front.Closing(front.ReasonProtocol, err)
-		}
-		return resultRefused, nil
-	case errors.Is(err, msnp.ErrMalformed):
-		return resultClosed, front.Closing(front.ReasonProtocol, err)
+// Lines returns where this turn's lines are written.
+func (s *session) Lines() *msnp.Line {
+	if s.out == nil {
+		s.out = lines.Get().(*msnp.Line)
 	}
-	s.log.Error("command", "verb", cmd.Verb, "error", err)
-	s.refuse(cmd, msnp.CodeInternal)
-	if !s.loggedIn() {
-		return resultFault, front.Closing(front.ReasonInternal, err)
-	}
-	return resultFault, nil
-}
-
-// refuse writes the line of a code, in the number that clients of this dialect
-// know. It returns false where they know none.
-func (s *session) refuse(cmd *msnp.Command, code msnp.Code) bool {
-	code = s.dialect.Code(code)
-	if code == 0 {
-		return false
-	}
-	if len(cmd.TrID) > 0 {
-		s.lines().Code(code, cmd.TrID)
-	}
-	return true
+	return s.out
 }
 
 // loggedIn reports whether USR has succeeded and the session has not ended.

@@ -67,20 +67,20 @@ func (s *session) handleLSG(ctx context.Context, cmd *msnp.Command) error {
 }
 
 func (s *session) appendGroups(trid []byte) {
-	msnp.AppendGroups(s.lines(), trid, s.lists.version, s.lists.groups)
+	msnp.AppendGroups(s.Lines(), trid, s.lists.version, s.lists.groups)
 }
 
 func (s *session) appendList(trid []byte, x msnp.List) {
 	members := s.lists.on(x)
 	if len(members) == 0 {
-		msnp.AppendNoContact(s.lines(), trid, x, s.lists.version)
+		msnp.AppendNoContact(s.Lines(), trid, x, s.lists.version)
 		return
 	}
 	for i, c := range members {
-		s.dialect.AppendContact(s.lines(), trid, x, s.lists.version, uint32(i+1), uint32(len(members)),
+		s.dialect.AppendContact(s.Lines(), trid, x, s.lists.version, uint32(i+1), uint32(len(members)),
 			c.email, c.named(x), c.groups)
 		if x == msnp.FL {
-			s.dialect.AppendPhones(s.lines(), s.lists.version, c.email, c.phoneNumbers())
+			s.dialect.AppendPhones(s.Lines(), s.lists.version, c.email, c.phoneNumbers())
 		}
 	}
 }
@@ -204,7 +204,7 @@ func (s *session) phoneChanged(c *contact, key string, value msnp.Nick) {
 	}
 	c.phones = &p
 	if s.synced {
-		s.dialect.AppendPhone(s.lines(), s.lists.version, c.email, key, value)
+		s.dialect.AppendPhone(s.Lines(), s.lists.version, c.email, key, value)
 	}
 }
 
@@ -319,7 +319,7 @@ func (s *session) tellDifference(before, after *contact) {
 		s.tellGroups(before, after, version)
 	}
 	if s.synced && before.phoneNumbers() != after.phoneNumbers() {
-		s.dialect.AppendPhones(s.lines(), s.lists.version, after.email, after.phoneNumbers())
+		s.dialect.AppendPhones(s.Lines(), s.lists.version, after.email, after.phoneNumbers())
 	}
 }
 

@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 
 	"github.com/monarch-msn/monarch/internal/cluster"
@@ -38,21 +34,13 @@ type session struct {
 	pace *rate.Limiter
 }
 
-// handler is what a verb does. Before it runs, the verb's row in msnp.Verbs
-// has been checked: phase and number of arguments.
-type handler struct {
-	do func(*session, context.Context, *msnp.Command) error
-	// traced verbs leave this process.
-	traced bool
-}
-
-var handlers = map[string]handler{
-	"USR": {do: (*session).handleUSR, traced: true},
-	"ANS": {do: (*session).handleANS},
-	"CAL": {do: (*session).handleCAL, traced: true},
-	"MSG": {do: (*session).handleMSG},
-	"PNG": {do: (*session).handlePNG},
-	"OUT": {do: (*session).handleOUT},
+var handlers = map[string]front.Handler[*session]{
+	"USR": {Do: (*session).handleUSR, Traced: true},
+	"ANS": {Do: (*session).handleANS},
+	"CAL": {Do: (*session).handleCAL, Traced: true},
+	"MSG": {Do: (*session).handleMSG},
+	"PNG": {Do: (*session).handlePNG},
+	"OUT": {Do: (*session).handleOUT},
 }
 
 // serve runs the session until the connection ends.
@@ -60,110 +48,28 @@ func (s *session) serve(ctx context.Context) {
 	defer s.leave()
 	s.conn.SetDeadline(time.Now().Add(s.svc.cfg.LoginTimeout))
 	var cmd msnp.Command
-	for {
-		if err := s.conn.Next(&cmd); err != nil {
-			s.conn.Close(s.endOfInput(err))
-			return
-		}
-		started := time.Now()
-		result, err := s.answer(&cmd, s.handle(ctx, &cmd))
+	for s.conn.NextCommand(&cmd, s.log) {
+		err := front.Handle(ctx, s.svc.commands, handlers, s, &cmd)
 		s.flush()
-		s.svc.metrics.command(ctx, cmd.Verb, result, time.Since(started))
 		if err != nil {
-			reason := front.ReasonOf(err)
-			s.log.Info("closing", "verb", cmd.Verb, "reason", reason, "error", errors.Unwrap(err))
-			s.conn.Close(reason)
+			s.conn.End(err, &cmd, s.log)
 			return
 		}
 	}
 }
 
-// endOfInput says why there is no next command.
-func (s *session) endOfInput(err error) front.Reason {
-	var syntax *msnp.SyntaxError
-	if errors.As(err, &syntax) {
-		s.log.Info("malformed input", "error", err)
-	}
-	return front.ReasonOf(err)
-}
+// What front.Handle has to know of a session.
+
+func (s *session) Phase() msnp.Phase      { return s.phase }
+func (s *session) Dialect() *msnp.Dialect { return s.dialect }
+func (s *session) Lines() *msnp.Line      { return &s.out }
+func (s *session) Log() *slog.Logger      { return s.log }
+func (s *session) Entered() bool          { return s.phase != msnp.Connected }
 
 // flush hands what was written to the connection.
 func (s *session) flush() {
 	s.conn.Send(s.out.Bytes())
 	s.out.Reset()
-}
-
-// handle checks the command against its row and calls its handler.
-func (s *session) handle(ctx context.Context, cmd *msnp.Command) error {
-	switch action, code := msnp.Lookup(msnp.Switchboard, cmd.Verb).Admit(s.phase, s.dialect, len(cmd.Args)); {
-	case action == msnp.Refuse:
-		return code
-	case action == msnp.Close && code != 0:
-		return front.Closing(front.ReasonProtocol, code)
-	case action == msnp.Close:
-		return fmt.Errorf("not admitted while %s with %d arguments: %w", s.phase, len(cmd.Args), msnp.ErrMalformed)
-	}
-	h := handlers[cmd.Verb]
-	if !h.traced {
-		return s.try(ctx, h, cmd)
-	}
-	ctx, span := s.svc.tracer.Start(ctx, cmd.Verb, trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(attribute.String("monarch.dialect", s.dialect.String())))
-	defer span.End()
-	err := s.try(ctx, h, cmd)
-	if err != nil {
-		span.SetStatus(codes.Error, err.Error())
-	}
-	return err
-}
-
-// try calls a handler. A panic is a fault of this command and nobody else's.
-func (s *session) try(ctx context.Context, h handler, cmd *msnp.Command) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.log.Error("panic in a handler", "verb", cmd.Verb, "panic", r, "stack", string(debug.Stack()))
-			err = front.Closing(front.ReasonInternal, fmt.Errorf("handle %s: panic: %v", cmd.Verb, r))
-		}
-	}()
-	return h.do(s, ctx, cmd)
-}
-
-// answer turns what a handler returned into its line, and says what came of the
-// command: a Code is sent and the connection stays; a Close ends it, behind the
-// line of the Code that it may wrap; malformed input ends it without a word;
-// anything else is a fault of ours, which is logged here, once, and answered
-// with 500. The error that it returns is a *front.Close and ends the
-// connection.
-func (s *session) answer(cmd *msnp.Command, err error) (result, error) {
-	if err == nil {
-		return resultOK, nil
-	}
-	var end *front.Close
-	var code msnp.Code
-	closes := errors.As(err, &end)
-	switch {
-	case errors.As(err, &code):
-	case closes, errors.Is(err, msnp.ErrMalformed):
-	default:
-		s.log.Error("command", "verb", cmd.Verb, "error", err)
-		code = msnp.CodeInternal
-	}
-	fault := code == msnp.CodeInternal
-	if code = s.dialect.Code(code); code != 0 && len(cmd.TrID) > 0 {
-		s.out.Code(code, cmd.TrID)
-	}
-	switch {
-	case closes:
-		return resultClosed, end
-	case code == 0:
-		return resultClosed, front.Closing(front.ReasonProtocol, err)
-	case s.phase == msnp.Connected:
-		// USR and ANS: there is nothing else that the connection is good for.
-		return resultFault, front.Closing(front.ReasonInternal, err)
-	case fault:
-		return resultFault, nil
-	}
-	return resultRefused, nil
 }
 
 // handleUSR opens a room with the ticket that XFR brought.

@@ -134,6 +134,7 @@ type Service struct {
 	metrics *metrics
 
 	front     *front.Server
+	commands  *front.Commands
 	listeners []front.Listener
 	member    *cluster.Member
 	addresses []*clusterv1.Address
@@ -164,6 +165,9 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 	var err error
 	if s.metrics, err = newMetrics(deps.Meter, s); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	if s.commands, err = front.NewCommands(msnp.Switchboard, "switchboard", deps.Meter, deps.Tracer); err != nil {
+		return nil, err
 	}
 	if s.front, err = front.NewServer(s.cfg.Config, deps.Log, deps.Meter, "switchboard"); err != nil {
 		return nil, err
