@@ -67,13 +67,15 @@ func (in *inbox) await(ctx context.Context, patience time.Duration) error {
 // silence returns how many times it was called since anything was heard.
 func (in *inbox) silence() int { return int(in.silent.Add(1)) }
 
-// reopen gives the current connection up.
+// reopen gives the current connection up. It does not wait, as closing a
+// subscription does that is just being connected.
 func (in *inbox) reopen() {
 	in.silent.Store(0)
 	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.current != nil {
-		_ = in.current.Close()
+	ps := in.current
+	in.mu.Unlock()
+	if ps != nil {
+		in.m.background.Go(func() { _ = ps.Close() })
 	}
 }
 

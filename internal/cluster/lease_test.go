@@ -301,6 +301,8 @@ func TestOldInboxIsHeardForALease(t *testing.T) {
 	suite(t, func(t *testing.T, e *engine) {
 		a, b := e.start(t), e.start(t)
 		old := a.ID()
+		a.Send(b.ID(), notice("from the old id"))
+		b.await(t, "deliver", 1)
 		if err := b.client.rdb.Del(t.Context(), b.client.keys.node(old)).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -310,6 +312,10 @@ func TestOldInboxIsHeardForALease(t *testing.T) {
 		b.Send(old, notice("to the old id"))
 		b.Send(a.ID(), notice("to the new id"))
 		a.await(t, "deliver", 2)
+		a.Send(b.ID(), notice("from the new id"))
+		if got := b.await(t, "deliver", 2); got[0].peer != old || got[1].peer != a.ID() {
+			t.Errorf("delivered: %v", got)
+		}
 		time.Sleep(2 * e.timing.Lease)
 		b.Send(old, notice("too late"))
 		if got := b.await(t, "undelivered", 1); got[0].text != "too late" {
@@ -317,6 +323,53 @@ func TestOldInboxIsHeardForALease(t *testing.T) {
 		}
 		if got := a.noted("resync"); len(got) != 1 {
 			t.Errorf("resync: %v", got)
+		}
+		if got := b.noted("resync"); len(got) != 0 {
+			t.Errorf("resync of one who lost nothing: %v", got)
+		}
+	})
+}
+
+// A node that the list has lost lists itself again.
+func TestUnlistedNodeListsItself(t *testing.T) {
+	suite(t, func(t *testing.T, e *engine) {
+		a, b := e.start(t), e.start(t)
+		meet(t, a, b)
+		if err := b.client.rdb.SRem(t.Context(), b.client.keys.nodes(), a.ID()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		b.until(t, "a listed again", func() bool {
+			listed, err := b.client.rdb.SIsMember(t.Context(), b.client.keys.nodes(), a.ID()).Result()
+			return err == nil && listed
+		})
+		if b.View().Node(a.ID()) == nil {
+			t.Error("a was missing from the view, while its lease stood")
+		}
+	})
+}
+
+// While the lease may have run out no record is written: Claim waits for the
+// next beat.
+func TestClaimWaitsForTheLease(t *testing.T) {
+	suite(t, func(t *testing.T, e *engine) {
+		n := e.prepare(t)
+		ctx, cancel := context.WithTimeout(t.Context(), e.timing.Beat)
+		defer cancel()
+		early := session("alice@example.com")
+		if _, err := n.Claim(ctx, early); !errors.Is(err, ErrUnavailable) || early.Node != "" {
+			t.Errorf("Claim before the join: %v, %v", early, err)
+		}
+		if err := n.Release(t.Context(), early); err != nil {
+			t.Errorf("Release of what was never claimed: %v", err)
+		}
+		claimed := make(chan error)
+		go func() {
+			_, err := n.Claim(t.Context(), session("alice@example.com"))
+			claimed <- err
+		}()
+		n.run(t)
+		if err := <-claimed; err != nil {
+			t.Errorf("Claim during the join: %v", err)
 		}
 	})
 }
@@ -365,8 +418,9 @@ func TestClockStepsBack(t *testing.T) {
 			}
 		}
 		b.sees(t, "the epoch that a has seen", func(v *View) bool { return v.Node(a.ID()).GetEpoch() >= first.Epoch })
-		second := login(t, b, "alice@example.com")
+		// No record tells of the first epoch here, only the beat of a.
 		other := login(t, b, "bob@example.com")
+		second := login(t, b, "alice@example.com")
 		if second.Epoch <= first.Epoch || other.Epoch <= first.Epoch {
 			t.Errorf("epochs %d and %d after %d", second.Epoch, other.Epoch, first.Epoch)
 		}

@@ -86,7 +86,9 @@ func (c *Client) Sessions(ctx context.Context, node string) ([]*clusterv1.Sessio
 
 // Forget takes away a record that names a session which its node does not
 // have; s is as [Client.Lookup] gave it. It leaves the epoch behind for a
-// minute, and does nothing if the record has changed since.
+// minute, and does nothing if the record has changed since. It is also for a
+// record that names a dead node and outlives its sweep, which a process can
+// leave that falls asleep within a claim and never wakes up.
 func (c *Client) Forget(ctx context.Context, s *clusterv1.Session) error {
 	current, err := c.read(ctx, s.Email)
 	if err != nil {

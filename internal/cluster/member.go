@@ -24,9 +24,9 @@ type MemberConfig struct {
 	Node *clusterv1.Node
 	// Timing of leases and views.
 	Timing Timing
-	// QueueBytes bounds the messages that wait for one destination; what comes
-	// on top is dropped, and resynced. Default 4 MiB. All destinations together
-	// are bounded by 64 MiB, and a message is at most 1 MiB.
+	// QueueBytes bounds the messages that wait or are under way to one
+	// destination; what comes on top is dropped, and resynced. Default 4 MiB. All
+	// destinations together are bounded by 64 MiB, and a message is at most 1 MiB.
 	QueueBytes int
 	// Load returns the number of sessions on this node; nil means none. It is
 	// called at each beat and must not block.

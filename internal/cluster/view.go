@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -77,7 +78,7 @@ func (v *View) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	failing := false
 	for {
-		r, err := v.c.readNodes(ctx)
+		r, err := v.c.readNodes(ctx, v.seen())
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -100,6 +101,19 @@ func (v *View) Run(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// seen lists the nodes seen less than a lease ago. Their leases are read even
+// if the list has lost them, as they list themselves again only at their next
+// beat.
+func (v *View) seen() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	ids := make([]string, 0, len(v.present))
+	for id := range v.present {
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 // install makes r the view.
@@ -179,16 +193,19 @@ func (v *View) fuller(a, b *clusterv1.Node) bool {
 	return v.load(a)*uint64(max(b.Capacity, 1)) > v.load(b)*uint64(max(a.Capacity, 1))
 }
 
-// readNodes reads the list of nodes and every record on it.
-func (c *Client) readNodes(ctx context.Context) (*reading, error) {
+// readNodes reads the list of nodes and every record on it, and the records of
+// nodes in also.
+func (c *Client) readNodes(ctx context.Context, also []string) (*reading, error) {
 	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	r := &reading{started: time.Now(), byID: make(map[string]*clusterv1.Node)}
-	ids, err := c.rdb.SMembers(ctx, c.keys.nodes()).Result()
+	listed, err := c.rdb.SMembersMap(ctx, c.keys.nodes()).Result()
 	if err != nil {
 		return nil, unavailable("read the list of nodes", err)
 	}
+	ids := slices.AppendSeq(also, maps.Keys(listed))
 	slices.Sort(ids)
+	ids = slices.Compact(ids)
 	for chunk := range slices.Chunk(ids, page) {
 		pipe := c.rdb.Pipeline()
 		replies := make([]*redis.StringCmd, len(chunk))
@@ -199,7 +216,9 @@ func (c *Client) readNodes(ctx context.Context) (*reading, error) {
 		for i, id := range chunk {
 			value, err := replies[i].Bytes()
 			if errors.Is(err, redis.Nil) {
-				r.absent = append(r.absent, id)
+				if _, ok := listed[id]; ok {
+					r.absent = append(r.absent, id)
+				}
 				continue
 			}
 			if err != nil {

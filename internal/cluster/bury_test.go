@@ -1,0 +1,135 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+)
+
+// TestBurial feeds readings to a member that does not run: one a second, as
+// long as it says. A reading is the ids whose lease stands, "!" for one that
+// failed.
+func TestBurial(t *testing.T) {
+	type step struct {
+		seconds int
+		reads   []string
+	}
+	for _, test := range []struct {
+		name  string
+		steps []step
+		// Which second buries whom.
+		want []string
+	}{
+		{
+			name:  "a lease that ends",
+			steps: []step{{20, []string{"self", "a", "b"}}, {20, []string{"self", "b"}}},
+			want:  []string{"23 a"}, // missing at 20, 21, 22, 23
+		},
+		{
+			name:  "a lease that is missing for a moment",
+			steps: []step{{20, []string{"self", "a"}}, {3, []string{"self"}}, {20, []string{"self", "a"}}},
+		},
+		{
+			name:  "within a lease after the own join",
+			steps: []step{{2, []string{"self", "a"}}, {20, []string{"self"}}},
+			want:  []string{"10 a"},
+		},
+		{
+			name:  "readings without this node",
+			steps: []step{{20, []string{"self", "a"}}, {60, nil}, {20, []string{"self", "a"}}},
+		},
+		{
+			name:  "readings without this node, and then without the other",
+			steps: []step{{20, []string{"self", "a"}}, {60, nil}, {20, []string{"self"}}},
+			want:  []string{"83 a"},
+		},
+		{
+			name:  "readings that fail",
+			steps: []step{{20, []string{"self", "a"}}, {1, []string{"self"}}, {60, []string{"!"}}, {20, []string{"self", "a"}}},
+		},
+		{
+			name:  "a node that was never read, but was sent to",
+			steps: []step{{20, []string{"self"}}},
+			want:  []string{"10 sent"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, err := Open("redis://unused", Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				n := &node{changed: make(chan struct{})}
+				n.Member = c.Member(MemberConfig{}, n)
+				n.adopt(n.ID(), &inbox{m: n.Member, id: n.ID()}, time.Now())
+				begun := time.Now()
+				if len(test.want) > 0 && test.want[0] == "10 sent" {
+					n.Send("sent", notice("x"))
+					n.out.take()
+				}
+
+				var got []string
+				for _, s := range test.steps {
+					for range s.seconds {
+						if !slices.Contains(s.reads, "!") {
+							var nodes []*clusterv1.Node
+							for _, id := range s.reads {
+								if id == "self" {
+									id = n.ID()
+								}
+								nodes = append(nodes, nodeOf(id, 0, 1))
+							}
+							n.judge(t.Context(), readingOf(time.Now(), nodes...))
+						}
+						for _, gone := range n.noted("gone") {
+							got = append(got, fmt.Sprintf("%.0f %s", time.Since(begun).Seconds(), gone.peer))
+						}
+						n.forget()
+						time.Sleep(time.Second)
+					}
+				}
+				if !slices.Equal(got, test.want) {
+					t.Errorf("buried %v, want %v", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+// Dead ids are swept a lease after they were first found, in the first half of
+// another lease.
+func TestWhoIsSwept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := Open("redis://unused", Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		m := c.Member(MemberConfig{}, &node{})
+		m.sweeps = make(chan string, 100)
+		begun := time.Now()
+		for second := range 40 {
+			r := readingOf(time.Now(), nodeOf(m.ID(), 0, 1))
+			if second >= 20 {
+				r.absent = []string{"dead"}
+			}
+			if second%8 == 0 {
+				r.absent = append(r.absent, "joining") // has no lease for a moment
+			}
+			m.pickUnswept(r, time.Since(begun) >= m.timing.Lease)
+			if len(m.sweeps) > 0 {
+				if id := <-m.sweeps; id != "dead" || second < 30 || second > 35 {
+					t.Errorf("swept %q after %d s", id, second)
+				}
+				return
+			}
+			time.Sleep(time.Second)
+		}
+		t.Error("never swept")
+	})
+}
