@@ -210,7 +210,7 @@ func BenchmarkSend(b *testing.B) {
 	o := newOutbox("me", outboxBytes, time.Hour)
 	msg := &clusterv1.Message{Kind: &clusterv1.Message_Presence{Presence: &clusterv1.Presence{
 		Email: "alice@example.com", Node: newID(), Epoch: 1 << 50, Count: 3, Status: "AWY", Name: "Alice",
-		VisibleTo: []*clusterv1.Watcher{{Email: "bob@example.com"}, {Email: "carol@example.com"}, {Email: "dave@example.com"}},
+		Probes: []*clusterv1.Probe{{Email: "bob@example.com"}, {Email: "carol@example.com"}, {Email: "dave@example.com"}},
 	}}}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
