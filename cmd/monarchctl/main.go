@@ -1,5 +1,6 @@
 // Command monarchctl runs a Monarch network from the command line: accounts,
-// contacts, sessions and nodes, through the network's operator service.
+// contacts, sessions and nodes, through the network's operator service. With
+// chat it is a client of the network itself.
 //
 // It exits with 0 when all was done, 1 on a fault or when a row of an import
 // was refused, 2 on wrong usage. Faults are one sentence on standard error.
@@ -52,6 +53,7 @@ type commandLine struct {
 	Contact contactCommands `cmd:"" help:"Import contacts."`
 	Session sessionCommands `cmd:"" help:"See who is logged in, and end sessions."`
 	Node    nodeCommands    `cmd:"" help:"See the nodes of the network."`
+	Chat    chatCommand     `cmd:"" help:"Sign in as a user and talk, to try a network. The operator service is not asked."`
 
 	Announce announce `cmd:"" help:"Tell users something, or that the network goes down."`
 }
@@ -94,12 +96,14 @@ func run(ctx context.Context, args []string, con console) (status int) {
 	if err != nil {
 		return report(con, usageError{err})
 	}
-	client, err := newClient(cli.Server, cli.TokenFile)
-	if err != nil {
-		return report(con, err)
+	a := &app{console: con, json: cli.Output == "json"}
+	if command.Selected().Name != "chat" {
+		if a.client, err = newClient(cli.Server, cli.TokenFile); err != nil {
+			return report(con, err)
+		}
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	return report(con, command.Run(&app{console: con, client: client, json: cli.Output == "json"}))
+	return report(con, command.Run(a))
 }
 
 // report prints an error, if there is one, and returns the exit status.
