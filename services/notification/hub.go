@@ -147,14 +147,14 @@ func (h *hub) Deliver(ctx context.Context, from string, m *clusterv1.Message) {
 }
 
 func (h *hub) deliverPresence(ctx context.Context, p *clusterv1.Presence) {
-	for _, email := range p.GetVisibleTo() {
-		for _, s := range h.of(msnp.MakeEmail(email)) {
-			s.post(presenceEvent{msg: p, told: true, visible: true})
+	for _, w := range p.GetVisibleTo() {
+		for _, s := range h.of(msnp.MakeEmail(w.GetEmail())) {
+			s.post(presenceEvent{msg: p, told: true, visible: true, to: w.GetEpoch()})
 		}
 	}
-	for _, email := range p.GetHiddenFrom() {
-		for _, s := range h.of(msnp.MakeEmail(email)) {
-			s.post(presenceEvent{msg: p, told: true})
+	for _, w := range p.GetHiddenFrom() {
+		for _, s := range h.of(msnp.MakeEmail(w.GetEmail())) {
+			s.post(presenceEvent{msg: p, told: true, to: w.GetEpoch()})
 		}
 	}
 	for _, probe := range p.GetProbes() {
@@ -178,7 +178,7 @@ func (h *hub) notHere(ctx context.Context, p *clusterv1.Presence, probe *cluster
 		Epoch:      probe.GetEpoch(),
 		Over:       true,
 		Reply:      true,
-		HiddenFrom: []string{p.GetEmail()},
+		HiddenFrom: []*clusterv1.Watcher{{Email: p.GetEmail()}},
 	}}})
 	h.svc.background(func(ctx context.Context) { h.svc.forget(ctx, probe) })
 }

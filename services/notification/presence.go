@@ -103,8 +103,10 @@ func (s *session) reach(ctx context.Context, contacts []*contact, roll *rollCall
 	s.flush()
 	found, err := s.lookup(ctx, contacts)
 	if err != nil {
-		// Redis is away: the resync that follows on its return does this again.
+		// Nobody knows where we are now, and what is said to our predecessor is
+		// not for us: try again, also where no resync follows.
 		s.log.Warn("look up contacts", "error", err)
+		s.svc.auditor.again(s, time.Now().Add(time.Second))
 		roll.finish()
 		return
 	}
@@ -116,15 +118,16 @@ func (s *session) reach(ctx context.Context, contacts []*contact, roll *rollCall
 			continue
 		}
 		c.absentSince = 0
-		c.moveTo(place{record.GetNode(), record.GetEpoch()})
+		at := place{record.GetNode(), record.GetEpoch()}
+		c.moveTo(at)
 		if changed := ahead[c.email.String()]; changed != nil {
 			s.svc.hub.send(ctx, record.GetNode(), &clusterv1.Message{Kind: &clusterv1.Message_ListChanged{ListChanged: changed}})
 		}
 		if s.phase != msnp.Present {
 			continue
 		}
-		if c.on.Has(msnp.RL) {
-			m.tellAt(record.GetNode(), c, s.viewFor(c))
+		if c.on.Has(msnp.RL) && c.place == at {
+			m.tell(c, s.viewFor(c))
 		}
 		if c.on.Has(msnp.FL) {
 			m.probe(record, c)
@@ -216,8 +219,10 @@ func (s *session) end(c *contact, epoch uint64) {
 // presenceEvent is what another session says of its user, to this one.
 type presenceEvent struct {
 	msg *clusterv1.Presence
-	// told and visible say whether the message holds a view for us, and which.
+	// told and visible say whether the message holds a view for us, and which;
+	// to is the epoch of the session that it is meant for, if not any.
 	told, visible bool
+	to            uint64
 	// probed says that we are asked for ours.
 	probed bool
 }
@@ -251,6 +256,11 @@ func (e presenceEvent) handle(ctx context.Context, s *session) {
 		if e.probed {
 			s.reply(ctx, p, &clusterv1.Presence{})
 		}
+		return
+	}
+	if e.to != 0 && e.to != s.record.GetEpoch() {
+		// It was said to our predecessor. Whoever said it does not know us yet
+		// and would not take it back; we have asked, or will.
 		return
 	}
 	if e.mayBlock(s) {
@@ -322,9 +332,9 @@ func (s *session) reply(ctx context.Context, p, answer *clusterv1.Presence) {
 	answer.Count = s.count
 	answer.Reply = true
 	if answer.GetStatus() != "" {
-		answer.VisibleTo = []string{p.GetEmail()}
+		answer.VisibleTo = []*clusterv1.Watcher{{Email: p.GetEmail(), Epoch: p.GetEpoch()}}
 	} else {
-		answer.HiddenFrom = []string{p.GetEmail()}
+		answer.HiddenFrom = []*clusterv1.Watcher{{Email: p.GetEmail(), Epoch: p.GetEpoch()}}
 	}
 	s.svc.hub.send(ctx, p.GetNode(), &clusterv1.Message{Kind: &clusterv1.Message_Presence{Presence: answer}})
 }
@@ -415,21 +425,14 @@ func (m *mailing) to(node string) *clusterv1.Presence {
 	return p
 }
 
-// tell has the contact learn v at its place.
+// tell has the contact's session at its place learn v.
 func (m *mailing) tell(c *contact, v view) {
 	c.told = v
-	m.tellAt(c.place.node, c, v)
-}
-
-func (m *mailing) tellAt(node string, c *contact, v view) {
-	if c.place.node == node {
-		c.told = v
-	}
-	p := m.to(node)
+	p, w := m.to(c.place.node), &clusterv1.Watcher{Email: c.email.String(), Epoch: c.place.epoch}
 	if v.offline() {
-		p.HiddenFrom = append(p.HiddenFrom, c.email.String())
+		p.HiddenFrom = append(p.HiddenFrom, w)
 	} else {
-		p.VisibleTo = append(p.VisibleTo, c.email.String())
+		p.VisibleTo = append(p.VisibleTo, w)
 	}
 }
 
@@ -441,7 +444,7 @@ func (m *mailing) probe(record *clusterv1.Session, c *contact) {
 func (m *mailing) over(node string, c *contact) {
 	p := m.to(node)
 	p.Over = true
-	p.HiddenFrom = append(p.HiddenFrom, c.email.String())
+	p.HiddenFrom = append(p.HiddenFrom, &clusterv1.Watcher{Email: c.email.String()})
 }
 
 // send hands the messages over, behind what the client itself was told.

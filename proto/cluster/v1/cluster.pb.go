@@ -182,7 +182,7 @@ func (x RingResult_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RingResult_Outcome.Descriptor instead.
 func (RingResult_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{9, 0}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{10, 0}
 }
 
 type Close_Cause int32
@@ -233,7 +233,7 @@ func (x Close_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Close_Cause.Descriptor instead.
 func (Close_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{12, 0}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{13, 0}
 }
 
 // Address is where clients of one named listener reach a node.
@@ -856,9 +856,9 @@ type Presence struct {
 	Status string `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
 	Name   string `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`
 	// These see the status.
-	VisibleTo []string `protobuf:"bytes,8,rep,name=visible_to,json=visibleTo,proto3" json:"visible_to,omitempty"`
+	VisibleTo []*Watcher `protobuf:"bytes,8,rep,name=visible_to,json=visibleTo,proto3" json:"visible_to,omitempty"`
 	// These see the user offline.
-	HiddenFrom []string `protobuf:"bytes,9,rep,name=hidden_from,json=hiddenFrom,proto3" json:"hidden_from,omitempty"`
+	HiddenFrom []*Watcher `protobuf:"bytes,9,rep,name=hidden_from,json=hiddenFrom,proto3" json:"hidden_from,omitempty"`
 	// These are asked for their own presence in turn: the user has them on FL.
 	Probes []*Probe `protobuf:"bytes,10,rep,name=probes,proto3" json:"probes,omitempty"`
 	// This is the reply to a probe: it completes the prober's wait even where
@@ -947,14 +947,14 @@ func (x *Presence) GetName() string {
 	return ""
 }
 
-func (x *Presence) GetVisibleTo() []string {
+func (x *Presence) GetVisibleTo() []*Watcher {
 	if x != nil {
 		return x.VisibleTo
 	}
 	return nil
 }
 
-func (x *Presence) GetHiddenFrom() []string {
+func (x *Presence) GetHiddenFrom() []*Watcher {
 	if x != nil {
 		return x.HiddenFrom
 	}
@@ -975,6 +975,62 @@ func (x *Presence) GetReply() bool {
 	return false
 }
 
+// Watcher is a user who is told, and the session that it is meant for.
+type Watcher struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Email string                 `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
+	// Only a session of this epoch hears it: what was said to the session before
+	// it may be out of date when it arrives, and nobody would take it back. Zero,
+	// where an epoch is over: every session may know that.
+	Epoch         uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Watcher) Reset() {
+	*x = Watcher{}
+	mi := &file_cluster_v1_cluster_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Watcher) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Watcher) ProtoMessage() {}
+
+func (x *Watcher) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_cluster_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Watcher.ProtoReflect.Descriptor instead.
+func (*Watcher) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Watcher) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *Watcher) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
 // Probe asks one session for what the prober may see of it.
 type Probe struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -988,7 +1044,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[7]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1000,7 +1056,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[7]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1013,7 +1069,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{7}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Probe) GetEmail() string {
@@ -1045,7 +1101,7 @@ type Ring struct {
 
 func (x *Ring) Reset() {
 	*x = Ring{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[8]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1057,7 +1113,7 @@ func (x *Ring) String() string {
 func (*Ring) ProtoMessage() {}
 
 func (x *Ring) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[8]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1070,7 +1126,7 @@ func (x *Ring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ring.ProtoReflect.Descriptor instead.
 func (*Ring) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{8}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Ring) GetCallee() string {
@@ -1128,7 +1184,7 @@ type RingResult struct {
 
 func (x *RingResult) Reset() {
 	*x = RingResult{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[9]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1140,7 +1196,7 @@ func (x *RingResult) String() string {
 func (*RingResult) ProtoMessage() {}
 
 func (x *RingResult) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[9]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1153,7 +1209,7 @@ func (x *RingResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RingResult.ProtoReflect.Descriptor instead.
 func (*RingResult) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{9}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RingResult) GetOutcome() RingResult_Outcome {
@@ -1199,7 +1255,7 @@ type ListChanged struct {
 
 func (x *ListChanged) Reset() {
 	*x = ListChanged{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[10]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1267,7 @@ func (x *ListChanged) String() string {
 func (*ListChanged) ProtoMessage() {}
 
 func (x *ListChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[10]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1280,7 @@ func (x *ListChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListChanged.ProtoReflect.Descriptor instead.
 func (*ListChanged) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{10}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListChanged) GetEmail() string {
@@ -1334,7 +1390,7 @@ type PhoneChanged struct {
 
 func (x *PhoneChanged) Reset() {
 	*x = PhoneChanged{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[11]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +1402,7 @@ func (x *PhoneChanged) String() string {
 func (*PhoneChanged) ProtoMessage() {}
 
 func (x *PhoneChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[11]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1359,7 +1415,7 @@ func (x *PhoneChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhoneChanged.ProtoReflect.Descriptor instead.
 func (*PhoneChanged) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{11}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PhoneChanged) GetKey() string {
@@ -1389,7 +1445,7 @@ type Close struct {
 
 func (x *Close) Reset() {
 	*x = Close{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[12]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1401,7 +1457,7 @@ func (x *Close) String() string {
 func (*Close) ProtoMessage() {}
 
 func (x *Close) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[12]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1414,7 +1470,7 @@ func (x *Close) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Close.ProtoReflect.Descriptor instead.
 func (*Close) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{12}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Close) GetEmail() string {
@@ -1457,7 +1513,7 @@ type Notice struct {
 
 func (x *Notice) Reset() {
 	*x = Notice{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[13]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1469,7 +1525,7 @@ func (x *Notice) String() string {
 func (*Notice) ProtoMessage() {}
 
 func (x *Notice) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[13]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1482,7 +1538,7 @@ func (x *Notice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notice.ProtoReflect.Descriptor instead.
 func (*Notice) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{13}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Notice) GetEmail() string {
@@ -1533,7 +1589,7 @@ type Mail struct {
 
 func (x *Mail) Reset() {
 	*x = Mail{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[14]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1545,7 +1601,7 @@ func (x *Mail) String() string {
 func (*Mail) ProtoMessage() {}
 
 func (x *Mail) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[14]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1558,7 +1614,7 @@ func (x *Mail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mail.ProtoReflect.Descriptor instead.
 func (*Mail) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{14}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Mail) GetFrom() string {
@@ -1592,7 +1648,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[15]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1604,7 +1660,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[15]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1617,7 +1673,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Drain) GetResume() bool {
@@ -1642,7 +1698,7 @@ type Settle struct {
 
 func (x *Settle) Reset() {
 	*x = Settle{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[16]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1654,7 +1710,7 @@ func (x *Settle) String() string {
 func (*Settle) ProtoMessage() {}
 
 func (x *Settle) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[16]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1667,7 +1723,7 @@ func (x *Settle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settle.ProtoReflect.Descriptor instead.
 func (*Settle) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{16}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Settle) GetPeers() []string {
@@ -1744,7 +1800,7 @@ const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"\vring_result\x18\x10 \x01(\v2\x1e.monarch.cluster.v1.RingResultH\x00R\n" +
 	"ringResult\x124\n" +
 	"\x06settle\x18\x11 \x01(\v2\x1a.monarch.cluster.v1.SettleH\x00R\x06settleB\x06\n" +
-	"\x04kind\"\xa9\x02\n" +
+	"\x04kind\"\xe3\x02\n" +
 	"\bPresence\x12\x14\n" +
 	"\x05email\x18\x01 \x01(\tR\x05email\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x14\n" +
@@ -1752,14 +1808,17 @@ const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x05count\x18\x04 \x01(\x04R\x05count\x12\x12\n" +
 	"\x04over\x18\x05 \x01(\bR\x04over\x12\x16\n" +
 	"\x06status\x18\x06 \x01(\tR\x06status\x12\x12\n" +
-	"\x04name\x18\a \x01(\tR\x04name\x12\x1d\n" +
+	"\x04name\x18\a \x01(\tR\x04name\x12:\n" +
 	"\n" +
-	"visible_to\x18\b \x03(\tR\tvisibleTo\x12\x1f\n" +
-	"\vhidden_from\x18\t \x03(\tR\n" +
+	"visible_to\x18\b \x03(\v2\x1b.monarch.cluster.v1.WatcherR\tvisibleTo\x12<\n" +
+	"\vhidden_from\x18\t \x03(\v2\x1b.monarch.cluster.v1.WatcherR\n" +
 	"hiddenFrom\x121\n" +
 	"\x06probes\x18\n" +
 	" \x03(\v2\x19.monarch.cluster.v1.ProbeR\x06probes\x12\x14\n" +
-	"\x05reply\x18\v \x01(\bR\x05reply\"3\n" +
+	"\x05reply\x18\v \x01(\bR\x05reply\"5\n" +
+	"\aWatcher\x12\x14\n" +
+	"\x05email\x18\x01 \x01(\tR\x05email\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"3\n" +
 	"\x05Probe\x12\x14\n" +
 	"\x05email\x18\x01 \x01(\tR\x05email\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"\xc9\x01\n" +
@@ -1842,7 +1901,7 @@ func file_cluster_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_cluster_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_cluster_v1_cluster_proto_goTypes = []any{
 	(Role)(0),               // 0: monarch.cluster.v1.Role
 	(State)(0),              // 1: monarch.cluster.v1.State
@@ -1855,43 +1914,46 @@ var file_cluster_v1_cluster_proto_goTypes = []any{
 	(*Batch)(nil),           // 8: monarch.cluster.v1.Batch
 	(*Message)(nil),         // 9: monarch.cluster.v1.Message
 	(*Presence)(nil),        // 10: monarch.cluster.v1.Presence
-	(*Probe)(nil),           // 11: monarch.cluster.v1.Probe
-	(*Ring)(nil),            // 12: monarch.cluster.v1.Ring
-	(*RingResult)(nil),      // 13: monarch.cluster.v1.RingResult
-	(*ListChanged)(nil),     // 14: monarch.cluster.v1.ListChanged
-	(*PhoneChanged)(nil),    // 15: monarch.cluster.v1.PhoneChanged
-	(*Close)(nil),           // 16: monarch.cluster.v1.Close
-	(*Notice)(nil),          // 17: monarch.cluster.v1.Notice
-	(*Mail)(nil),            // 18: monarch.cluster.v1.Mail
-	(*Drain)(nil),           // 19: monarch.cluster.v1.Drain
-	(*Settle)(nil),          // 20: monarch.cluster.v1.Settle
-	nil,                     // 21: monarch.cluster.v1.Node.SentEntry
+	(*Watcher)(nil),         // 11: monarch.cluster.v1.Watcher
+	(*Probe)(nil),           // 12: monarch.cluster.v1.Probe
+	(*Ring)(nil),            // 13: monarch.cluster.v1.Ring
+	(*RingResult)(nil),      // 14: monarch.cluster.v1.RingResult
+	(*ListChanged)(nil),     // 15: monarch.cluster.v1.ListChanged
+	(*PhoneChanged)(nil),    // 16: monarch.cluster.v1.PhoneChanged
+	(*Close)(nil),           // 17: monarch.cluster.v1.Close
+	(*Notice)(nil),          // 18: monarch.cluster.v1.Notice
+	(*Mail)(nil),            // 19: monarch.cluster.v1.Mail
+	(*Drain)(nil),           // 20: monarch.cluster.v1.Drain
+	(*Settle)(nil),          // 21: monarch.cluster.v1.Settle
+	nil,                     // 22: monarch.cluster.v1.Node.SentEntry
 }
 var file_cluster_v1_cluster_proto_depIdxs = []int32{
 	0,  // 0: monarch.cluster.v1.Node.role:type_name -> monarch.cluster.v1.Role
 	4,  // 1: monarch.cluster.v1.Node.addresses:type_name -> monarch.cluster.v1.Address
 	1,  // 2: monarch.cluster.v1.Node.state:type_name -> monarch.cluster.v1.State
-	21, // 3: monarch.cluster.v1.Node.sent:type_name -> monarch.cluster.v1.Node.SentEntry
+	22, // 3: monarch.cluster.v1.Node.sent:type_name -> monarch.cluster.v1.Node.SentEntry
 	9,  // 4: monarch.cluster.v1.Batch.messages:type_name -> monarch.cluster.v1.Message
 	10, // 5: monarch.cluster.v1.Message.presence:type_name -> monarch.cluster.v1.Presence
-	12, // 6: monarch.cluster.v1.Message.ring:type_name -> monarch.cluster.v1.Ring
-	14, // 7: monarch.cluster.v1.Message.list_changed:type_name -> monarch.cluster.v1.ListChanged
-	16, // 8: monarch.cluster.v1.Message.close:type_name -> monarch.cluster.v1.Close
-	17, // 9: monarch.cluster.v1.Message.notice:type_name -> monarch.cluster.v1.Notice
-	19, // 10: monarch.cluster.v1.Message.drain:type_name -> monarch.cluster.v1.Drain
-	13, // 11: monarch.cluster.v1.Message.ring_result:type_name -> monarch.cluster.v1.RingResult
-	20, // 12: monarch.cluster.v1.Message.settle:type_name -> monarch.cluster.v1.Settle
-	11, // 13: monarch.cluster.v1.Presence.probes:type_name -> monarch.cluster.v1.Probe
-	4,  // 14: monarch.cluster.v1.Ring.addresses:type_name -> monarch.cluster.v1.Address
-	2,  // 15: monarch.cluster.v1.RingResult.outcome:type_name -> monarch.cluster.v1.RingResult.Outcome
-	15, // 16: monarch.cluster.v1.ListChanged.phone:type_name -> monarch.cluster.v1.PhoneChanged
-	3,  // 17: monarch.cluster.v1.Close.cause:type_name -> monarch.cluster.v1.Close.Cause
-	18, // 18: monarch.cluster.v1.Notice.mail:type_name -> monarch.cluster.v1.Mail
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	13, // 6: monarch.cluster.v1.Message.ring:type_name -> monarch.cluster.v1.Ring
+	15, // 7: monarch.cluster.v1.Message.list_changed:type_name -> monarch.cluster.v1.ListChanged
+	17, // 8: monarch.cluster.v1.Message.close:type_name -> monarch.cluster.v1.Close
+	18, // 9: monarch.cluster.v1.Message.notice:type_name -> monarch.cluster.v1.Notice
+	20, // 10: monarch.cluster.v1.Message.drain:type_name -> monarch.cluster.v1.Drain
+	14, // 11: monarch.cluster.v1.Message.ring_result:type_name -> monarch.cluster.v1.RingResult
+	21, // 12: monarch.cluster.v1.Message.settle:type_name -> monarch.cluster.v1.Settle
+	11, // 13: monarch.cluster.v1.Presence.visible_to:type_name -> monarch.cluster.v1.Watcher
+	11, // 14: monarch.cluster.v1.Presence.hidden_from:type_name -> monarch.cluster.v1.Watcher
+	12, // 15: monarch.cluster.v1.Presence.probes:type_name -> monarch.cluster.v1.Probe
+	4,  // 16: monarch.cluster.v1.Ring.addresses:type_name -> monarch.cluster.v1.Address
+	2,  // 17: monarch.cluster.v1.RingResult.outcome:type_name -> monarch.cluster.v1.RingResult.Outcome
+	16, // 18: monarch.cluster.v1.ListChanged.phone:type_name -> monarch.cluster.v1.PhoneChanged
+	3,  // 19: monarch.cluster.v1.Close.cause:type_name -> monarch.cluster.v1.Close.Cause
+	19, // 20: monarch.cluster.v1.Notice.mail:type_name -> monarch.cluster.v1.Mail
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_cluster_v1_cluster_proto_init() }
@@ -1909,7 +1971,7 @@ func file_cluster_v1_cluster_proto_init() {
 		(*Message_RingResult)(nil),
 		(*Message_Settle)(nil),
 	}
-	file_cluster_v1_cluster_proto_msgTypes[10].OneofWrappers = []any{
+	file_cluster_v1_cluster_proto_msgTypes[11].OneofWrappers = []any{
 		(*ListChanged_ReverseAdded)(nil),
 		(*ListChanged_ReverseRemoved)(nil),
 		(*ListChanged_Phone)(nil),
@@ -1921,7 +1983,7 @@ func file_cluster_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_v1_cluster_proto_rawDesc), len(file_cluster_v1_cluster_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
