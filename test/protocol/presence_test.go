@@ -128,12 +128,18 @@ func TestWhatAChangeShows(t *testing.T) {
 		{"BLP BL", "online bob", "bob> BLP 9 BL\nbob< BLP 9 21 BL", [6]string{nothing, never, offline, never, nothing, never}},
 		{"BLP AL", "online bob", "bob> BLP 9 AL\nbob< BLP 9 21 AL", [6]string{never, nothing, never, online, never, nothing}},
 		{"REA of oneself", "online bob", "bob> REA 9 bob@example.com Robert\nbob< REA 9 21 bob@example.com Robert", [6]string{renamed, renamed, renamed, nothing, nothing, nothing}},
-		{"edits while hidden", "online bob HDN", "bob> BLP 9 BL\nbob< BLP 9 21 BL\nbob> BLP 10 AL\nbob< BLP 10 22 AL\nbob> REA 11 bob@example.com Robert\nbob< REA 11 23 bob@example.com Robert",
-			[6]string{nothing, never, nothing, never, nothing, never}},
-		{"blocking", "online bob", "bob> REM 9 AL ann@example.com\nbob< REM 9 AL 21 ann@example.com\nbob> ADD 10 BL ann@example.com Ann\nbob< ADD 10 BL 22 ann@example.com Ann",
-			[6]string{offline, offline, never, never, never, never}},
-		{"unblocking", "online bob", "bob> REM 9 BL ann@example.com\nbob< REM 9 BL 21 ann@example.com\nbob> ADD 10 AL ann@example.com Ann\nbob< ADD 10 AL 22 ann@example.com Ann",
-			[6]string{never, never, never, never, online, online}},
+		{
+			"edits while hidden", "online bob HDN", "bob> BLP 9 BL\nbob< BLP 9 21 BL\nbob> BLP 10 AL\nbob< BLP 10 22 AL\nbob> REA 11 bob@example.com Robert\nbob< REA 11 23 bob@example.com Robert",
+			[6]string{nothing, never, nothing, never, nothing, never},
+		},
+		{
+			"blocking", "online bob", "bob> REM 9 AL ann@example.com\nbob< REM 9 AL 21 ann@example.com\nbob> ADD 10 BL ann@example.com Ann\nbob< ADD 10 BL 22 ann@example.com Ann",
+			[6]string{offline, offline, never, never, never, never},
+		},
+		{
+			"unblocking", "online bob", "bob> REM 9 BL ann@example.com\nbob< REM 9 BL 21 ann@example.com\nbob> ADD 10 AL ann@example.com Ann\nbob< ADD 10 AL 22 ann@example.com Ann",
+			[6]string{never, never, never, never, online, online},
+		},
 	} {
 		for i, column := range columns {
 			does, hears := row.does, row.hears[i]
