@@ -301,7 +301,7 @@ func TestRedisRestartsEmpty(t *testing.T) {
 			return false
 		})
 	}
-	if changed, _, err := a.Reclaim(t.Context(), alice); err != nil || !changed || alice.Epoch <= epoch {
+	if changed, _, err := reclaim(t, a, alice); err != nil || !changed || alice.Epoch <= epoch {
 		t.Errorf("Reclaim: %t, %v, epoch %d after %d", changed, err, alice.Epoch, epoch)
 	}
 	meet(t, a, b)
