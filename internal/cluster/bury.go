@@ -48,12 +48,16 @@ func (m *Member) judge(ctx context.Context, r *reading) {
 	if in == nil || r.byID[id] == nil {
 		return
 	}
-	for _, n := range r.nodes {
-		if n.Id != id && in.gaps.report(n.Id, n.Sent[id], r.started) {
-			m.missing(ctx, n.Id)
+	// An inbox that hears nothing is missing everything, and the resync that
+	// follows its return covers that.
+	if in.hears.Load() {
+		for _, n := range r.nodes {
+			if n.Id != id && in.gaps.report(n.Id, n.Sent[id], r.started) {
+				m.missing(ctx, n.Id)
+			}
 		}
+		in.gaps.read(r.started)
 	}
-	in.gaps.read(r.started)
 
 	old := r.started.Sub(joined) >= m.timing.Lease
 	m.bury(r, in, old)

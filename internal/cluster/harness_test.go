@@ -68,13 +68,28 @@ func suite(t *testing.T, scenario func(t *testing.T, e *engine)) {
 func embedded(t *testing.T) *engine {
 	mini := miniredis.NewMiniRedis()
 	mini.ClockTTL(true)
-	t.Cleanup(mini.Close)
+	// The library may be dialling when its client is closed already.
+	var mu sync.Mutex
+	closed := false
+	t.Cleanup(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		closed = true
+		mini.Close()
+	})
 	return &engine{
 		url:    "redis://embedded",
 		prefix: "monarch:",
 		timing: Timing{}.orDefault(),
-		dial:   func(context.Context, string, string) (net.Conn, error) { return mini.Dial() },
 		mini:   mini,
+		dial: func(context.Context, string, string) (net.Conn, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if closed {
+				return nil, net.ErrClosed
+			}
+			return mini.Dial()
+		},
 	}
 }
 

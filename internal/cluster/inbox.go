@@ -31,6 +31,7 @@ type inbox struct {
 	id      string
 	close   context.CancelFunc // ends it; the connection is closed soon after
 	first   chan struct{}      // closed when subscribed for the first time
+	hears   atomic.Bool        // subscribed, as far as we know
 	silent  atomic.Int32       // times asked since anything was heard
 	gaps    gaps
 	mu      sync.Mutex
@@ -111,6 +112,7 @@ func (in *inbox) hear(ctx context.Context) (heard bool, err error) {
 	stop := context.AfterFunc(ctx, func() { _ = ps.Close() })
 	defer func() {
 		stop()
+		in.hears.Store(false)
 		in.mu.Lock()
 		in.current = nil
 		in.mu.Unlock()
@@ -152,9 +154,11 @@ func (in *inbox) subscribed(ctx context.Context) {
 	select {
 	case <-in.first:
 		in.gaps.resubscribed()
+		in.hears.Store(true)
 		in.m.log.Info("inbox subscribed again", "node", in.id)
 		in.m.resync(ctx, ResyncSubscribed, "")
 	default:
+		in.hears.Store(true)
 		close(in.first)
 	}
 }
