@@ -221,7 +221,11 @@ func babble(rng *rand.Rand, n *allinone.Network, emails []string) error {
 		io.Copy(io.Discard, conn)
 	}()
 	for range rng.IntN(lines) {
-		if _, err := conn.Write(nonsense(rng, emails)); err != nil {
+		say := sense
+		if rng.IntN(12) == 0 {
+			say = nonsense
+		}
+		if _, err := conn.Write(say(rng, emails)); err != nil {
 			break // the server has had enough
 		}
 	}
@@ -264,6 +268,19 @@ var words = []string{
 	"4294967295", "4294967296", "-1", "007", "x", "%20", "%", "%G1", "%C3%A9", "\xc3\xa9", "\xff", "PHH", "PHW",
 	"PHM", "MOB", "MBE", "XYZ", "MOBX", "Y", "ON", "OFF", "SB", "NS", "MD5", "I", "S", "MSNP7", "CVR0", "INBOX",
 	"CHAT", "0x0409", "MSMSGS", "fname=Bob", "lname=*", "msmsgs@msnmsgr.com", "@", "a@b", "hello", "U", "32", "",
+}
+
+// sense is one command that a server understands, though it may refuse it.
+func sense(rng *rand.Rand, emails []string) []byte {
+	other := emails[rng.IntN(len(emails))]
+	list := []string{"FL", "AL", "BL"}[rng.IntN(3)]
+	forms := []string{
+		"ADD %d " + list + " " + other + " x", "REM %d " + list + " " + other, "ADD %d FL " + other + " x 1",
+		"ADG %d Work 0", "REG %d 1 Home 0", "RMG %d 1", "REA %d " + other + " y%%20z", "GTC %d N", "GTC %d A",
+		"BLP %d BL", "BLP %d AL", "PRP %d PHH 123", "SYN %d 0", "LST %d RL", "LSG %d", "CHG %d NLN", "CHG %d HDN",
+		"XFR %d SB", "URL %d INBOX", "FND %d fname=A", "CVR %d 0x0409 win 4.10 i386 MSMSGS 1.0.0863",
+	}
+	return fmt.Appendf(nil, forms[rng.IntN(len(forms))]+"\r\n", rng.IntN(1000))
 }
 
 // nonsense is one command: a verb of any server, arguments from a bag, a
