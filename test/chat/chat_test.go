@@ -25,7 +25,7 @@ const (
 	rooms   = 200
 	users   = 40
 	atOnce  = 25 // rooms under way
-	rounds  = 6
+	rounds  = 4
 	stalled = 50 // one in so many rooms has a member who stops reading
 )
 
@@ -47,8 +47,13 @@ func TestEveryMemberHearsTheSame(t *testing.T) {
 // converse runs all rooms on a network of its own.
 func converse(t *testing.T, opt allinone.Options) {
 	opt.DataDir = t.TempDir()
-	// Whoever stalls is to be found out soon.
-	opt.Switchboard = switchboard.Config{Config: front.Config{OutboxBytes: 64 << 10}}
+	// Whoever stalls is to be found out soon; everybody else has time.
+	opt.Switchboard = switchboard.Config{
+		Config: front.Config{OutboxBytes: 64 << 10}, RingTimeout: time.Minute, CallTimeout: time.Minute,
+	}
+	opt.Notification.CallTimeout = time.Minute
+	opt.Cluster.Command = time.Minute
+	opt.Timing = cluster.Timing{Lease: time.Minute}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	network, err := allinone.Start(ctx, opt)

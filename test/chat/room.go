@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -185,8 +186,8 @@ func (r *room) finish(ctx context.Context) error {
 		}
 	}
 	for _, m := range r.members {
-		if m.err != nil {
-			return m.err
+		if err := m.fault(); err != nil {
+			return err
 		}
 	}
 	if err := r.compareOrder(); err != nil {
@@ -196,7 +197,7 @@ func (r *room) finish(ctx context.Context) error {
 		if err := r.compareHeard(m); err != nil {
 			return err
 		}
-		if err := r.compareKnown(m); err != nil {
+		if err := r.compareKnown(ctx, m); err != nil {
 			return err
 		}
 	}
@@ -207,7 +208,7 @@ func (r *room) finish(ctx context.Context) error {
 // stayed.
 func (r *room) compareHeard(m *member) error {
 	heard := make(map[string]bool)
-	for _, name := range m.heard {
+	for _, name := range m.messages() {
 		heard[name] = true
 	}
 	for _, s := range r.said {
@@ -225,17 +226,18 @@ func (s *said) delivered() bool {
 	return s.mode == "A" && reply == "ACK" || s.mode == "N" && reply == "" && !s.sender.gone
 }
 
-// compareKnown: each knows who is there.
-func (r *room) compareKnown(m *member) error {
-	known := m.knows()
+// compareKnown: each knows who is there, as soon as the server has seen the end
+// of connections that were lost.
+func (r *room) compareKnown(ctx context.Context, m *member) error {
+	others := make(map[string]bool)
 	for _, other := range r.present() {
-		if other != m && !known[other.email()] {
-			return fmt.Errorf("%s does not know that %s is here", m.email(), other.email())
+		if other != m {
+			others[other.email()] = true
 		}
-		delete(known, other.email())
 	}
-	if len(known) > 0 {
-		return fmt.Errorf("%s knows people who are not here: %v", m.email(), known)
+	err := m.until(ctx, "the others to be right", func() bool { return maps.Equal(m.here, others) })
+	if err != nil {
+		return fmt.Errorf("knows %v, and there are %v: %w", m.knows(), others, err)
 	}
 	return nil
 }
@@ -272,8 +274,8 @@ func (r *room) compareOrder() error {
 		own[s.sender] = append(own[s.sender], s.name)
 	}
 	for _, m := range r.members {
-		seen := make(map[string]bool)
-		for _, name := range m.heard {
+		seen, heard := make(map[string]bool), m.messages()
+		for _, name := range heard {
 			switch {
 			case known[name] == nil:
 				return fmt.Errorf("%s heard %s, which nobody said", m.email(), name)
@@ -284,7 +286,7 @@ func (r *room) compareOrder() error {
 			}
 			seen[name] = true
 		}
-		follow(m.heard)
+		follow(heard)
 		follow(own[m])
 	}
 	var ready []string
