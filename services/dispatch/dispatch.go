@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/monarch-msn/monarch/internal/cluster"
 	"github.com/monarch-msn/monarch/internal/front"
 	"github.com/monarch-msn/monarch/msnp"
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
 )
 
 // Config tunes a dispatch server. The struct tags are flags with their
@@ -82,6 +84,8 @@ type Service struct {
 	listeners []front.Listener
 	view      *cluster.View
 	drains    atomic.Bool
+	// referable is set once a node was known that clients can be referred to.
+	referable atomic.Bool
 }
 
 // New prepares a server for the listeners; Run does the rest.
@@ -131,7 +135,9 @@ func (s *Service) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Ready returns nil while the server knows the nodes of the cluster.
+// Ready returns nil once the server has known a node to refer clients to. If
+// all go away later it stays ready, and tells its clients that the network is
+// busy.
 func (s *Service) Ready() error {
 	select {
 	case <-s.view.Ready():
@@ -141,7 +147,17 @@ func (s *Service) Ready() error {
 	if s.drains.Load() {
 		return errors.New("draining")
 	}
+	if !s.referable.Load() {
+		if !slices.ContainsFunc(s.view.Nodes(), serves) {
+			return errors.New("no notification node: waiting for one to join")
+		}
+		s.referable.Store(true)
+	}
 	return nil
+}
+
+func serves(n *clusterv1.Node) bool {
+	return n.GetRole() == clusterv1.Role_ROLE_NOTIFICATION && n.GetState() == clusterv1.State_STATE_SERVING
 }
 
 // View returns the server's view of the cluster.
