@@ -34,12 +34,14 @@ type Network struct {
 
 	dispatch      string
 	notifications []string
+	switchboards  []string
 	directory     *grpc.ClientConn
 	watcher       *watcher
 }
 
 // Roles are the processes. Those of notification are in the order of
-// [Network.Notification].
+// [Network.Notification], those of switchboard in that of
+// [Network.Switchboard].
 type Roles struct {
 	Directory, Dispatch, Operator *Process
 	Notifications, Switchboards   []*Process
@@ -115,8 +117,10 @@ func (n *Network) start(t testing.TB, opt Options) {
 		return Monarch(t, name, opt.Env, args...)
 	}
 	for i := range max(opt.Switchboards, 1) {
+		addr := Loopback(Port(t))
+		n.switchboards = append(n.switchboards, addr)
 		n.Roles.Switchboards = append(n.Roles.Switchboards,
-			role("switchboard", fmt.Sprintf("switchboard %d", i+1), Loopback(Port(t)), redis))
+			role("switchboard", fmt.Sprintf("switchboard %d", i+1), addr, redis))
 	}
 	for _, p := range n.Roles.Switchboards {
 		// Who joins after them knows them from the start: nobody is told that
@@ -161,6 +165,11 @@ func (n *Network) Dispatch() string { return n.dispatch }
 // 0; past the last it starts over.
 func (n *Network) Notification(i int) string {
 	return n.notifications[i%len(n.notifications)]
+}
+
+// Switchboard returns host:port of the i-th switchboard node, likewise.
+func (n *Network) Switchboard(i int) string {
+	return n.switchboards[i%len(n.switchboards)]
 }
 
 // Accounts returns a client of the directory's service for operators.
