@@ -11,6 +11,10 @@
 // and when it is back the nodes write themselves down again. What was lost
 // meanwhile is never guessed; the [Handler] is told to resync.
 //
+// Redis 6.2 or newer will do, for Redis Cluster 7.0. It should not evict keys
+// when memory is short (maxmemory-policy noeviction): to lose a lease or a
+// record heals, but disturbs.
+//
 // A node's life, with the words that the log and the other comments use:
 //
 //	          subscribe, join                    end of Run

@@ -24,7 +24,7 @@ import (
 func TestMain(m *testing.M) {
 	// The tests on real servers spend their time waiting for leases.
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
 	// The library tries a server that did not answer once a second, and notices
@@ -60,8 +60,12 @@ func suite(t *testing.T, scenario func(t *testing.T, e *engine)) {
 			scenario(t, embedded(t))
 		})
 	})
-	t.Run("redis", func(t *testing.T) { scenario(t, actual(t)) })
-	t.Run("redis cluster", func(t *testing.T) { scenario(t, clustered(t)) })
+	for name, start := range map[string]func(*testing.T) *engine{"redis": actual, "redis cluster": clustered} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			scenario(t, start(t))
+		})
+	}
 }
 
 // embedded starts an engine in this process, without sockets.
@@ -107,7 +111,8 @@ func external(t *testing.T, url string) *engine {
 	e := &engine{
 		url:    url,
 		prefix: "monarch-test-" + newID() + ":",
-		timing: Timing{Lease: 2 * time.Second, Beat: 100 * time.Millisecond, Refresh: 100 * time.Millisecond},
+		// A lease long enough that a busy machine does not lose it by itself.
+		timing: Timing{Lease: 4 * time.Second, Beat: 200 * time.Millisecond, Refresh: 200 * time.Millisecond},
 		dial:   new(net.Dialer).DialContext,
 	}
 	t.Cleanup(func() { e.empty(t) })
