@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"google.golang.org/grpc"
@@ -22,23 +23,51 @@ import (
 type embeddedRedis struct {
 	server   *miniredis.Miniredis
 	password string
+	stop     chan struct{}
+	stopped  chan struct{}
 }
 
 func startEmbeddedRedis() (*embeddedRedis, error) {
-	r := &embeddedRedis{server: miniredis.NewMiniRedis(), password: newToken()}
+	r := &embeddedRedis{
+		server: miniredis.NewMiniRedis(), password: newToken(),
+		stop: make(chan struct{}), stopped: make(chan struct{}),
+	}
 	// The socket is open to every user of the machine.
 	r.server.RequireAuth(r.password)
 	if err := r.server.StartAddr("127.0.0.1:0"); err != nil {
 		return nil, err
 	}
-	// Without this no key would ever expire.
-	r.server.ClockTTL(true)
+	go r.expire()
 	return r, nil
+}
+
+// expireEvery is how often keys are checked for their end.
+const expireEvery = 250 * time.Millisecond
+
+// expire moves the server's clock, without which no key would ever expire. The
+// server could do that by itself, but then sorts all its keys at each command.
+func (r *embeddedRedis) expire() {
+	defer close(r.stopped)
+	tick := time.NewTicker(expireEvery)
+	defer tick.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-r.stop:
+			return
+		case <-tick.C:
+			now := time.Now()
+			r.server.FastForward(now.Sub(last))
+			last = now
+		}
+	}
 }
 
 func (r *embeddedRedis) url() string { return "redis://:" + r.password + "@" + r.server.Addr() }
 
 func (r *embeddedRedis) close() error {
+	close(r.stop)
+	<-r.stopped
 	r.server.Close()
 	return nil
 }
