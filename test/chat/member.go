@@ -170,6 +170,10 @@ func (m *member) fence(ctx context.Context) error {
 // call calls a user who is not in the room, as soon as the member knows that,
 // and returns the number of the room.
 func (m *member) call(ctx context.Context, email string) (session string, err error) {
+	// Whoever came and went may have done so unheard as yet: first the JOI.
+	if err := m.fence(ctx); err != nil {
+		return "", err
+	}
 	if err := m.until(ctx, "BYE "+email, func() bool { return !m.here[email] }); err != nil {
 		return "", err
 	}
