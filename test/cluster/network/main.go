@@ -85,7 +85,9 @@ func start(cmd *exec.Cmd) error {
 	if launches == nil {
 		return fmt.Errorf("start %s: TestMain does not call network.Main", cmd.Path)
 	}
-	cmd.SysProcAttr = attributes()
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = attributes()
+	}
 	started := make(chan error, 1)
 	launches <- launch{cmd, started}
 	return <-started

@@ -75,7 +75,7 @@ func Start(t testing.TB, opt Options) *Network {
 	t.Cleanup(func() {
 		var left []*Process
 		for _, p := range n.Roles.all() {
-			if !p.stopping.Load() {
+			if !p.last().due.Load() {
 				left = append(left, p)
 			}
 		}

@@ -27,7 +27,7 @@ func StartRedis(t testing.TB) *Redis {
 	port := Port(t)
 	p := run(t, "redis", "", nil, path, "--bind", "127.0.0.1", "--port", strconv.Itoa(port),
 		"--save", "", "--appendonly", "no", "--daemonize", "no")
-	if err := p.poll(func(ctx context.Context) error { return pingRedis(ctx, Loopback(port)) }); err != nil {
+	if err := p.poll(t.Context(), func(ctx context.Context) error { return pingRedis(ctx, Loopback(port)) }); err != nil {
 		t.Fatalf("wait for redis: %v", err)
 	}
 	return &Redis{p, "redis://" + Loopback(port)}
