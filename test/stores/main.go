@@ -8,6 +8,10 @@
 // are gone when the command has ended, however it ended. A store whose variable
 // is set already is used as it is and not started.
 //
+// With -keep DIR the databases stay in DIR, and are there again the next time.
+// PostgreSQL then writes with the care that it has by default. Redis forgets
+// everything all the same: what Monarch has in it ends with its processes.
+//
 // What is missing on the machine is installed with apt-get, where that is
 // possible without a question. The exit status is that of the command, or 1
 // after one sentence on standard error.
@@ -16,10 +20,12 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"syscall"
 )
@@ -28,11 +34,15 @@ func main() {
 	// The stores are to die with this process, and Linux takes the thread
 	// that started them for it.
 	runtime.LockOSThread()
-	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "stores: usage: stores COMMAND [ARGUMENT...]")
+	usage := func() { fmt.Fprintln(os.Stderr, "stores: usage: stores [-keep DIR] COMMAND [ARGUMENT...]") }
+	flag.Usage = usage
+	keep := flag.String("keep", "", "")
+	flag.Parse()
+	if flag.NArg() == 0 {
+		usage()
 		os.Exit(2)
 	}
-	status, err := run(os.Args[1:])
+	status, err := run(*keep, flag.Args())
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "stores: %v\n", err)
 		os.Exit(1)
@@ -41,7 +51,8 @@ func main() {
 }
 
 // run starts what is missing, runs the command, and returns its exit status.
-func run(command []string) (status int, err error) {
+// Databases are kept in the directory keep, unless it is empty.
+func run(keep string, command []string) (status int, err error) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -63,7 +74,16 @@ func run(command []string) (status int, err error) {
 
 	env := os.Environ()
 	for _, s := range needs.stores {
-		server, url, err := start(ctx, s, dir)
+		home := home{dir: filepath.Join(dir, s.variable)}
+		if keep != "" && s.keeps != "" {
+			unlock, err := lock(keep)
+			if err != nil {
+				return 0, err
+			}
+			defer unlock()
+			home.dir, home.kept = filepath.Join(keep, s.keeps), true
+		}
+		server, url, err := start(ctx, s, home)
 		if err != nil {
 			return 0, err
 		}

@@ -3,13 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -20,14 +17,32 @@ import (
 type store struct {
 	program
 	variable string // that names its URL
-	// prepare makes what the server needs in dir and returns its command for
-	// a port; url is where it is found then.
-	prepare func(ctx context.Context, dir string) (func(port int) *exec.Cmd, error)
+	// keeps is the name of the directory with what is kept for a next time; ""
+	// if there is nothing to keep.
+	keeps string
+	// prepare makes what the server needs in its home and returns its command
+	// for a port; url is where it is found then.
+	prepare func(ctx context.Context, h home) (func(port int) *exec.Cmd, error)
 	// ready returns nil as soon as the server on port can be used.
 	ready func(ctx context.Context, port int) error
 	url   func(port int) string
-	// quit ends the server at once. Its data is worth nothing.
+	// quit ends the server at once, and leaves whole what is kept.
 	quit os.Signal
+}
+
+// home is where a server has its files.
+type home struct {
+	dir string // made if it is missing, unlike the one above it
+	// kept says that the files are worth something, and may be there already.
+	kept bool
+}
+
+// make makes the directory, and those above it if it is kept.
+func (h home) make() error {
+	if h.kept {
+		return os.MkdirAll(h.dir, 0o700)
+	}
+	return os.Mkdir(h.dir, 0o700)
 }
 
 // server is a running store.
@@ -44,12 +59,11 @@ const (
 	attempts     = 3
 )
 
-// start starts s with its files below dir and returns its URL when it can be
-// used. A port that is free when it is chosen may be taken a moment later, so
-// it tries again with another one.
-func start(ctx context.Context, s store, dir string) (*server, string, error) {
-	dir = filepath.Join(dir, s.variable)
-	command, err := s.prepare(ctx, dir)
+// start starts s with its files in h and returns its URL when it can be used.
+// A port that is free when it is chosen may be taken a moment later, so it
+// tries again with another one.
+func start(ctx context.Context, s store, h home) (*server, string, error) {
+	command, err := s.prepare(ctx, h)
 	if err != nil {
 		return nil, "", fmt.Errorf("prepare %s: %w", s.what, err)
 	}
@@ -148,13 +162,13 @@ var redis = store{
 	variable: "MONARCH_TEST_REDIS",
 	quit:     syscall.SIGTERM,
 	url:      func(port int) string { return fmt.Sprintf("redis://127.0.0.1:%d", port) },
-	prepare: func(_ context.Context, dir string) (func(int) *exec.Cmd, error) {
-		if err := os.Mkdir(dir, 0o700); err != nil {
+	prepare: func(_ context.Context, h home) (func(int) *exec.Cmd, error) {
+		if err := h.make(); err != nil {
 			return nil, err
 		}
 		return func(port int) *exec.Cmd {
 			return exec.Command(redisServer(), "--bind", "127.0.0.1", "--port", strconv.Itoa(port),
-				"--dir", dir, "--save", "", "--appendonly", "no", "--daemonize", "no")
+				"--dir", h.dir, "--save", "", "--appendonly", "no", "--daemonize", "no")
 		}, nil
 	},
 	ready: func(ctx context.Context, port int) error {
@@ -184,95 +198,4 @@ func redisServer() string {
 		return path
 	}
 	return find("valkey-server")
-}
-
-var postgres = store{
-	program: program{"PostgreSQL", "postgresql", func() bool {
-		return find("postgres") != "" && find("initdb") != ""
-	}},
-	variable: "MONARCH_TEST_POSTGRES",
-	quit:     syscall.SIGQUIT,
-	url: func(port int) string {
-		return fmt.Sprintf("postgres://monarch@127.0.0.1:%d/postgres?sslmode=disable", port)
-	},
-	prepare: func(ctx context.Context, dir string) (func(int) *exec.Cmd, error) {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			return nil, err
-		}
-		as := func(cmd *exec.Cmd) *exec.Cmd { return cmd }
-		// PostgreSQL refuses to run as root.
-		if os.Geteuid() == 0 {
-			uid, gid, err := unprivileged()
-			if err != nil {
-				return nil, err
-			}
-			if err := os.Chown(dir, uid, gid); err != nil {
-				return nil, err
-			}
-			as = func(cmd *exec.Cmd) *exec.Cmd {
-				runAs(cmd, uid, gid)
-				return cmd
-			}
-		}
-		environment := func(cmd *exec.Cmd) *exec.Cmd {
-			cmd.Dir = dir
-			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC", "HOME=" + dir}
-			return as(cmd)
-		}
-		data := filepath.Join(dir, "data")
-		initdb := environment(exec.CommandContext(ctx, find("initdb"),
-			"-D", data, "-U", "monarch", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"))
-		if out, err := initdb.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("initdb: %w\n%s", err, tail(out, outputBytes))
-		}
-		return func(port int) *exec.Cmd {
-			return environment(exec.Command(find("postgres"), "-D", data, "-p", strconv.Itoa(port),
-				"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
-				"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
-				"-c", "max_connections=300"))
-		}, nil
-	},
-	ready: readyPostgres,
-}
-
-// readyPostgres begins a session as the protocol has it, without the client's
-// programs: an answer of the kind R, authentication, comes only from a server
-// that accepts sessions.
-func readyPostgres(ctx context.Context, port int) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(time.Second)) // a TCP connection takes deadlines
-	body := "\x00\x03\x00\x00user\x00monarch\x00database\x00postgres\x00\x00"
-	message := append([]byte{0, 0, 0, byte(4 + len(body))}, body...)
-	if _, err := conn.Write(message); err != nil {
-		return err
-	}
-	kind := make([]byte, 1)
-	if _, err := conn.Read(kind); err != nil {
-		return err
-	}
-	if kind[0] != 'R' {
-		return errors.New("it does not accept sessions yet")
-	}
-	return nil
-}
-
-// unprivileged returns the user that PostgreSQL runs as where we are root.
-func unprivileged() (uid, gid int, err error) {
-	for _, name := range []string{"postgres", "nobody"} {
-		u, lookupErr := user.Lookup(name)
-		if lookupErr != nil {
-			err = lookupErr
-			continue
-		}
-		uid, uidErr := strconv.Atoi(u.Uid)
-		gid, gidErr := strconv.Atoi(u.Gid)
-		if err = errors.Join(uidErr, gidErr); err == nil {
-			return uid, gid, nil
-		}
-	}
-	return 0, 0, fmt.Errorf("find a user to run as: %w", err)
 }

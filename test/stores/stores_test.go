@@ -64,7 +64,7 @@ func TestStartAndStop(t *testing.T) {
 			// The tests are run by this command, which has installed it.
 			t.Fatalf("%s is not installed; run the tests with make test", s.what)
 		}
-		server, url, err := start(t.Context(), s, dir)
+		server, url, err := start(t.Context(), s, home{dir: filepath.Join(dir, s.variable)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,16 +82,16 @@ func TestStartAndStop(t *testing.T) {
 
 func TestStoreThatDoesNotStart(t *testing.T) {
 	broken := redis
-	broken.prepare = func(ctx context.Context, _ string) (func(int) *exec.Cmd, error) {
+	broken.prepare = func(context.Context, home) (func(int) *exec.Cmd, error) {
 		return func(int) *exec.Cmd { return exec.Command("sh", "-c", "echo no room >&2; exit 1") }, nil
 	}
-	_, _, err := start(t.Context(), broken, t.TempDir())
+	_, _, err := start(t.Context(), broken, home{dir: t.TempDir()})
 	if err == nil || !strings.Contains(err.Error(), "no room") {
 		t.Errorf("want an error with the server's own words, got %v", err)
 	}
 	refusal := errors.New("disk full")
-	broken.prepare = func(context.Context, string) (func(int) *exec.Cmd, error) { return nil, refusal }
-	if _, _, err := start(t.Context(), broken, t.TempDir()); !errors.Is(err, refusal) {
+	broken.prepare = func(context.Context, home) (func(int) *exec.Cmd, error) { return nil, refusal }
+	if _, _, err := start(t.Context(), broken, home{dir: t.TempDir()}); !errors.Is(err, refusal) {
 		t.Errorf("want %v, got %v", refusal, err)
 	}
 }
