@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -81,6 +82,7 @@ func (s *summary) handleTest(e event) {
 	case "pass":
 		s.passed++
 		p.passed++
+		s.showFigures(e, p.out[e.Test])
 		delete(p.out, e.Test)
 		delete(p.open, e.Test)
 	case "fail":
@@ -92,6 +94,29 @@ func (s *summary) handleTest(e event) {
 		s.skips = append(s.skips, e.Package+" "+e.Test+reason(p.out[e.Test]))
 		delete(p.out, e.Test)
 		delete(p.open, e.Test)
+	}
+}
+
+// figure is a line that a test logs to be read also if all is well.
+var figure = regexp.MustCompile(`^\s+\S+\.go:\d+: ((?:promise|figure): .*)`)
+
+// showFigures prints what a test that has passed has promised and measured. Of
+// one that fails everything is shown in the end.
+func (s *summary) showFigures(e event, out *strings.Builder) {
+	if out == nil {
+		return
+	}
+	named := false
+	for line := range strings.Lines(out.String()) {
+		match := figure.FindStringSubmatch(line)
+		if match == nil {
+			continue
+		}
+		if !named {
+			fmt.Fprintf(s.w, "      %s  %.1fs\n", e.Test, e.Elapsed)
+			named = true
+		}
+		fmt.Fprintf(s.w, "          %s\n", match[1])
 	}
 }
 

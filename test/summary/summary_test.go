@@ -39,6 +39,31 @@ func TestSummary(t *testing.T) {
 			err:  errors.New("exit status 1"),
 			want: "FAIL  a  2.0s\n          x_test.go:1: want 1, got 2\n1 passed, 1 failed, 0 skipped\n",
 		},
+		"a test that passes has promised and measured": {
+			events: `{"Action":"run","Package":"a","Test":"TestX/sub"}
+{"Action":"output","Package":"a","Test":"TestX/sub","Output":"=== RUN   TestX/sub\n"}
+{"Action":"output","Package":"a","Test":"TestX/sub","Output":"    x_test.go:7: promise: nobody waits for a figure: ever\n"}
+{"Action":"output","Package":"a","Test":"TestX/sub","Output":"    x_test.go:8: noise\n"}
+{"Action":"output","Package":"a","Test":"TestX/sub","Output":"        x_test.go:9: figure: 0 messages lost\n"}
+{"Action":"output","Package":"a","Test":"TestX/sub","Output":"figure: of a process\n"}
+{"Action":"output","Package":"a","Test":"TestX/sub","Output":"--- PASS: TestX/sub (1.25s)\n"}
+{"Action":"pass","Package":"a","Test":"TestX/sub","Elapsed":1.25}
+{"Action":"pass","Package":"a","Elapsed":2}
+`,
+			good: true,
+			want: "      TestX/sub  1.2s\n          promise: nobody waits for a figure: ever\n          figure: 0 messages lost\n" +
+				"ok    a  2.0s  1 passed\n1 passed, 0 failed, 0 skipped\n",
+		},
+		"a test that fails has promised": {
+			events: `{"Action":"run","Package":"a","Test":"TestX"}
+{"Action":"output","Package":"a","Test":"TestX","Output":"    x_test.go:7: promise: more than it keeps\n"}
+{"Action":"output","Package":"a","Test":"TestX","Output":"    x_test.go:8: lost\n"}
+{"Action":"fail","Package":"a","Test":"TestX"}
+{"Action":"fail","Package":"a","Elapsed":2}
+`,
+			err:  errors.New("exit status 1"),
+			want: "FAIL  a  2.0s\n          x_test.go:7: promise: more than it keeps\n          x_test.go:8: lost\n0 passed, 1 failed, 0 skipped\n",
+		},
 		"a test is skipped": {
 			events: `{"Action":"run","Package":"a","Test":"TestX"}
 {"Action":"output","Package":"a","Test":"TestX","Output":"=== RUN   TestX\n"}
