@@ -36,7 +36,7 @@ func (f redisFlags) open(ctx context.Context, start startFlags, log *slog.Logger
 
 // directoryFlags say how the directory is reached.
 type directoryFlags struct {
-	Directory        string `name:"directory" required:"" placeholder:"HOST:PORT" help:"Where the directory listens; a name stands for all of its addresses."`
+	Directory        string `name:"directory" required:"" placeholder:"HOST:PORT,..." help:"Where the directory listens: a name stands for all of its addresses; several, separated by commas, for one directory each."`
 	ClusterTokenFile string `name:"cluster-token-file" placeholder:"FILE" help:"File with the secret that opens the directory to nodes."`
 }
 

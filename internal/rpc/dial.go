@@ -49,9 +49,9 @@ const (
 )
 
 // Dial returns a connection to the servers behind target: "host:port", which
-// stands for every address that the name has, or another target of gRPC. Calls
-// go to all of them in turn, but for those that are down or say that they are
-// not serving.
+// stands for every address that the name has, or "host:port,host:port", which
+// stands for one server each, or another target of gRPC. Calls go to all of
+// them in turn, but for those that are down or say that they are not serving.
 //
 // It does not wait for a server, and fails only if target cannot be understood:
 // a call made while none can be reached returns an error for which Unavailable
@@ -80,7 +80,16 @@ func Dial(target string, opt DialOptions) (*grpc.ClientConn, error) {
 	if opt.Dialer != nil {
 		opts = append(opts, grpc.WithContextDialer(opt.Dialer))
 	}
-	conn, err := grpc.NewClient(target, opts...)
+	name := target
+	servers, several, err := parseList(target)
+	if several {
+		name = listScheme + ":///directory"
+		opts = append(opts, grpc.WithResolvers(servers))
+	}
+	var conn *grpc.ClientConn
+	if err == nil {
+		conn, err = grpc.NewClient(name, opts...)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("dial %q: %w", target, err)
 	}

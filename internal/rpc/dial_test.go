@@ -3,6 +3,7 @@ package rpc_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -11,8 +12,6 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
-	"google.golang.org/grpc/resolver"
-	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
 
 	"github.com/monarch-msn/monarch/internal/rpc"
@@ -107,17 +106,14 @@ func TestLargestSnapshotPasses(t *testing.T) {
 func TestCallsAreSpreadOverServersThatServe(t *testing.T) {
 	var servers [2]directory
 	var healths [2]*health.Server
-	var addrs []resolver.Address
+	var addrs []string
 	for i := range servers {
 		ln := listen(t)
 		healths[i] = health.NewServer()
 		serve(t, ln, rpc.ServerOptions{Health: healths[i]}, servers[i].register)
-		addrs = append(addrs, resolver.Address{Addr: ln.Addr().String()})
+		addrs = append(addrs, ln.Addr().String())
 	}
-	pair := manual.NewBuilderWithScheme("pair")
-	pair.InitialState(resolver.State{Addresses: addrs})
-	resolver.Register(pair)
-	client := directoryv1.NewDirectoryClient(dial(t, "pair:///directory", rpc.DialOptions{}))
+	client := directoryv1.NewDirectoryClient(dial(t, strings.Join(addrs, ", "), rpc.DialOptions{}))
 	count := func(i int) int { return servers[i].count(directoryv1.Directory_Login_FullMethodName) }
 	login := func() {
 		t.Helper()
@@ -184,12 +180,17 @@ func TestServerThatDiesAmidACall(t *testing.T) {
 }
 
 func TestTargetThatCannotBeUnderstood(t *testing.T) {
-	conn, err := rpc.Dial("directory\n:7863", rpc.DialOptions{})
-	if err == nil {
-		conn.Close()
-		t.Fatal("want an error, got none")
-	}
-	if !strings.HasPrefix(err.Error(), `dial "directory\n:7863": `) || errors.Unwrap(err) == nil {
-		t.Errorf("want the target and the cause in it, got %v", err)
+	for _, target := range []string{
+		"directory\n:7863", "one:7863,", "one:7863,two", "one:7863,:7863", "one:7863,two:", ",",
+	} {
+		conn, err := rpc.Dial(target, rpc.DialOptions{})
+		if err == nil {
+			conn.Close()
+			t.Errorf("%q: want an error, got none", target)
+			continue
+		}
+		if !strings.HasPrefix(err.Error(), fmt.Sprintf("dial %q: ", target)) || errors.Unwrap(err) == nil {
+			t.Errorf("want the target and the cause in it, got %v", err)
+		}
 	}
 }
