@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,23 +17,34 @@ import (
 
 // Options say what a network consists of.
 type Options struct {
-	// Notifications and Switchboards are how many nodes there are of each; 0
-	// is one.
-	Notifications, Switchboards int
+	// Notifications, Switchboards, Directories and Dispatches are how many
+	// there are of each; 0 is one.
+	Notifications, Switchboards, Directories, Dispatches int
 	// Env is added to the environment of every process.
 	Env []string
 	// Args are further flags by role: directory, notification, switchboard,
 	// dispatch, operator.
 	Args map[string][]string
+	// Redis and Database are URLs of stores that the caller has started. Where
+	// one is empty the network has a store of its own.
+	Redis, Database string
+	// Binary returns the path of the server that is the i-th process of a
+	// role, counted from 0, and "" for that which is built from this tree. Nil
+	// is that one everywhere.
+	Binary func(role string, i int) string
 }
 
-// Network is one process for each role, and as many as wanted for
-// notification and switchboard, on real stores. It implements script.Network.
+// Network is one process for each role, or as many as wanted, on real stores.
+// It implements script.Network.
 type Network struct {
+	// Redis is the network's own server; nil if the options name another.
 	Redis *Redis
-	Roles Roles
+	// RedisURL is where Redis is, DatabaseURL where the directories' database.
+	RedisURL, DatabaseURL string
+	Roles                 Roles
 
-	dispatch      string
+	operator      string
+	dispatches    []string
 	notifications []string
 	switchboards  []string
 	directory     *grpc.ClientConn
@@ -41,14 +53,15 @@ type Network struct {
 
 // Roles are the processes. Those of notification are in the order of
 // [Network.Notification], those of switchboard in that of
-// [Network.Switchboard].
+// [Network.Switchboard], those of dispatch in that of [Network.DispatchAt].
 type Roles struct {
-	Directory, Dispatch, Operator *Process
-	Notifications, Switchboards   []*Process
+	Directories, Dispatches     []*Process
+	Operator                    *Process
+	Notifications, Switchboards []*Process
 }
 
 func (r *Roles) all() []*Process {
-	return slices.Concat([]*Process{r.Dispatch, r.Operator, r.Directory}, r.Notifications, r.Switchboards)
+	return slices.Concat(r.Dispatches, []*Process{r.Operator}, r.Directories, r.Notifications, r.Switchboards)
 }
 
 const (
@@ -65,12 +78,20 @@ const (
 
 // Start brings a network up and returns when every role says that it is ready
 // and all nodes are known. It ends with the test, in good order: a role that
-// does not leave with status 0 then fails the test. Where no stores are named
-// the test is skipped.
+// does not leave with status 0 then fails the test. What has been killed and
+// not started again is left alone. Where no stores are named the test is
+// skipped.
 func Start(t testing.TB, opt Options) *Network {
 	t.Helper()
 	RequireStores(t)
-	n := &Network{Redis: StartRedis(t)}
+	n := &Network{RedisURL: opt.Redis, DatabaseURL: opt.Database}
+	if n.RedisURL == "" {
+		n.Redis = StartRedis(t)
+		n.RedisURL = n.Redis.URL
+	}
+	if n.DatabaseURL == "" {
+		n.DatabaseURL = Database(t)
+	}
 	n.start(t, opt)
 	t.Cleanup(func() {
 		var left []*Process
@@ -88,8 +109,8 @@ func Start(t testing.TB, opt Options) *Network {
 	return n
 }
 
-// start starts all roles, the switchboards ahead of the others and those at
-// once: they wait for each other.
+// start starts all roles, the switchboards and the first directory ahead of the
+// others and those at once: they wait for each other.
 func (n *Network) start(t testing.TB, opt Options) {
 	t.Helper()
 	dir := t.TempDir()
@@ -104,46 +125,72 @@ func (n *Network) start(t testing.TB, opt Options) {
 	accounts := []string{"--accounts-token-file", secret("accounts.token", accountsToken)}
 	operator := []string{"--token-file", secret("operator.token", operatorToken)}
 	keys := []string{"--key-file", filepath.Join(dir, "password.keys")}
-	database := []string{"--database", Database(t)}
-	redis := []string{"--redis", n.Redis.URL}
-	directoryAddr := Loopback(Port(t))
-	directory := []string{"--directory", directoryAddr}
+	database := []string{"--database", n.DatabaseURL}
+	redis := []string{"--redis", n.RedisURL}
+	var directories []string
+	for range max(opt.Directories, 1) {
+		directories = append(directories, Loopback(Port(t)))
+	}
+	directory := []string{"--directory", strings.Join(directories, ",")}
 
-	role := func(role, name, listen string, flags ...[]string) *Process {
-		args := []string{role, "--listen", listen}
+	role := func(role string, i, of int, listen string, flags ...[]string) *Process {
+		name := role
+		if of > 1 {
+			name = fmt.Sprintf("%s %d", role, i+1)
+		}
+		binary := ""
+		if opt.Binary != nil {
+			binary = opt.Binary(role, i)
+		}
+		if binary == "" {
+			binary = Binary(t)
+		}
+		telemetry := Loopback(Port(t))
+		args := []string{role, "--listen", listen, "--telemetry.listen", telemetry}
 		for _, f := range append(flags, opt.Args[role]) {
 			args = append(args, f...)
 		}
-		return Monarch(t, name, opt.Env, args...)
+		return runProgram(t, name, telemetry, server(t, binary, opt.Env, args))
 	}
 	for i := range max(opt.Switchboards, 1) {
 		addr := Loopback(Port(t))
 		n.switchboards = append(n.switchboards, addr)
 		n.Roles.Switchboards = append(n.Roles.Switchboards,
-			role("switchboard", fmt.Sprintf("switchboard %d", i+1), addr, redis))
+			role("switchboard", i, max(opt.Switchboards, 2), addr, redis))
 	}
 	for _, p := range n.Roles.Switchboards {
 		// Who joins after them knows them from the start: nobody is told that
 		// there is no switchboard.
 		p.AwaitReady()
 	}
-	n.Roles.Directory = role("directory", "directory", directoryAddr, database, keys, cluster, accounts)
-	n.Roles.Operator = role("operator", "operator", Loopback(Port(t)), redis, directory, cluster, accounts, operator)
-	n.dispatch = Loopback(Port(t))
-	n.Roles.Dispatch = role("dispatch", "dispatch", n.dispatch, redis)
+	for i, addr := range directories {
+		n.Roles.Directories = append(n.Roles.Directories,
+			role("directory", i, len(directories), addr, database, keys, cluster, accounts))
+		if i == 0 && len(directories) > 1 {
+			// It makes the keys, which the others need.
+			n.Roles.Directories[0].AwaitReady()
+		}
+	}
+	n.operator = Loopback(Port(t))
+	n.Roles.Operator = role("operator", 0, 1, n.operator, redis, directory, cluster, accounts, operator)
+	for i := range max(opt.Dispatches, 1) {
+		addr := Loopback(Port(t))
+		n.dispatches = append(n.dispatches, addr)
+		n.Roles.Dispatches = append(n.Roles.Dispatches, role("dispatch", i, opt.Dispatches, addr, redis))
+	}
 	for i := range max(opt.Notifications, 1) {
 		addr := Loopback(Port(t))
 		n.notifications = append(n.notifications, addr)
 		n.Roles.Notifications = append(n.Roles.Notifications,
-			role("notification", fmt.Sprintf("notification %d", i+1), addr, redis, directory, cluster))
+			role("notification", i, max(opt.Notifications, 2), addr, redis, directory, cluster))
 	}
-	n.directory = dial(t, directoryAddr)
+	n.directory = dial(t, directory[1])
 }
 
-// dial connects the test to the directory, as nodes and operator do.
-func dial(t testing.TB, addr string) *grpc.ClientConn {
+// dial connects the test to the directories, as nodes and operator do.
+func dial(t testing.TB, target string) *grpc.ClientConn {
 	t.Helper()
-	conn, err := rpc.Dial(addr, rpc.DialOptions{
+	conn, err := rpc.Dial(target, rpc.DialOptions{
 		Tokens:  rpc.Tokens{Cluster: clusterToken, Accounts: accountsToken},
 		Timeout: callTimeout,
 	})
@@ -158,11 +205,18 @@ func dial(t testing.TB, addr string) *grpc.ClientConn {
 	return conn
 }
 
-// Dispatch returns host:port of the dispatch server.
-func (n *Network) Dispatch() string { return n.dispatch }
+// Dispatch returns host:port of the first dispatch server.
+func (n *Network) Dispatch() string { return n.DispatchAt(0) }
 
-// Notification returns host:port of the i-th notification node, counted from
-// 0; past the last it starts over.
+// DispatchAt returns host:port of the i-th dispatch server, counted from 0;
+// past the last it starts over.
+func (n *Network) DispatchAt(i int) string { return n.dispatches[i%len(n.dispatches)] }
+
+// Operator returns the URL of the operator service, without a path, and the
+// token that opens its API.
+func (n *Network) Operator() (url, token string) { return "http://" + n.operator, operatorToken }
+
+// Notification returns host:port of the i-th notification node, likewise.
 func (n *Network) Notification(i int) string {
 	return n.notifications[i%len(n.notifications)]
 }

@@ -18,7 +18,7 @@ type watcher struct{ member *cluster.Member }
 // watch joins the cluster and returns when all nodes that have clients are seen.
 func (n *Network) watch(t testing.TB) {
 	t.Helper()
-	client, err := cluster.Open(n.Redis.URL, cluster.Options{})
+	client, err := cluster.Open(n.RedisURL, cluster.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
