@@ -1638,10 +1638,12 @@ func (x *Mail) GetSubject() string {
 	return ""
 }
 
-// Drain tells a node to drain, or to resume.
+// Drain tells a node to drain, or to resume. The answer is a Drain too.
 type Drain struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Resume        bool                   `protobuf:"varint,1,opt,name=resume,proto3" json:"resume,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Resume bool                   `protobuf:"varint,1,opt,name=resume,proto3" json:"resume,omitempty"`
+	// In the answer: the state of the node from now on.
+	State         State `protobuf:"varint,2,opt,name=state,proto3,enum=monarch.cluster.v1.State" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1681,6 +1683,13 @@ func (x *Drain) GetResume() bool {
 		return x.Resume
 	}
 	return false
+}
+
+func (x *Drain) GetState() State {
+	if x != nil {
+		return x.State
+	}
+	return State_STATE_UNSPECIFIED
 }
 
 // Settle is answered once everything that reached the node before it has been
@@ -1870,9 +1879,10 @@ const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x04Mail\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x18\n" +
-	"\asubject\x18\x03 \x01(\tR\asubject\"\x1f\n" +
+	"\asubject\x18\x03 \x01(\tR\asubject\"P\n" +
 	"\x05Drain\x12\x16\n" +
-	"\x06resume\x18\x01 \x01(\bR\x06resume\"L\n" +
+	"\x06resume\x18\x01 \x01(\bR\x06resume\x12/\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x19.monarch.cluster.v1.StateR\x05state\"L\n" +
 	"\x06Settle\x12\x14\n" +
 	"\x05peers\x18\x01 \x03(\tR\x05peers\x12\x12\n" +
 	"\x04sent\x18\x02 \x01(\x04R\x04sent\x12\x18\n" +
@@ -1949,11 +1959,12 @@ var file_cluster_v1_cluster_proto_depIdxs = []int32{
 	16, // 18: monarch.cluster.v1.ListChanged.phone:type_name -> monarch.cluster.v1.PhoneChanged
 	3,  // 19: monarch.cluster.v1.Close.cause:type_name -> monarch.cluster.v1.Close.Cause
 	19, // 20: monarch.cluster.v1.Notice.mail:type_name -> monarch.cluster.v1.Mail
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	1,  // 21: monarch.cluster.v1.Drain.state:type_name -> monarch.cluster.v1.State
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_cluster_v1_cluster_proto_init() }
