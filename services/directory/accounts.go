@@ -14,7 +14,7 @@ import (
 // CreateAccounts creates accounts. What the operator creates counts as
 // verified.
 func (s *Server) CreateAccounts(ctx context.Context, r *directoryv1.CreateAccountsRequest) (*directoryv1.CreateAccountsResponse, error) {
-	return call(ctx, s, "CreateAccounts", func(ctx context.Context) (*directoryv1.CreateAccountsResponse, error) {
+	return call(ctx, s, accounts, "CreateAccounts", func(ctx context.Context) (*directoryv1.CreateAccountsResponse, error) {
 		if n := len(r.GetAccounts()); n > maxBatch {
 			return nil, invalid("accounts has %d entries, at most %d are allowed", n, maxBatch)
 		}
@@ -64,7 +64,7 @@ func newAccount(a *directoryv1.NewAccount) (store.NewAccount, error) {
 
 // ImportContacts adds contacts to FL and AL of their owners.
 func (s *Server) ImportContacts(ctx context.Context, r *directoryv1.ImportContactsRequest) (*directoryv1.ImportContactsResponse, error) {
-	return call(ctx, s, "ImportContacts", func(ctx context.Context) (*directoryv1.ImportContactsResponse, error) {
+	return call(ctx, s, accounts, "ImportContacts", func(ctx context.Context) (*directoryv1.ImportContactsResponse, error) {
 		if n := len(r.GetContacts()); n > maxBatch {
 			return nil, invalid("contacts has %d entries, at most %d are allowed", n, maxBatch)
 		}
@@ -123,7 +123,7 @@ func (e rowErrors) sorted() []*directoryv1.RowError {
 
 // GetAccount reads one account and its lists.
 func (s *Server) GetAccount(ctx context.Context, r *directoryv1.GetAccountRequest) (*directoryv1.GetAccountResponse, error) {
-	return call(ctx, s, "GetAccount", func(ctx context.Context) (*directoryv1.GetAccountResponse, error) {
+	return call(ctx, s, accounts, "GetAccount", func(ctx context.Context) (*directoryv1.GetAccountResponse, error) {
 		address, err := email("email", r.GetEmail())
 		if err != nil {
 			return nil, err
@@ -138,7 +138,7 @@ func (s *Server) GetAccount(ctx context.Context, r *directoryv1.GetAccountReques
 
 // ListAccounts pages through all accounts. A page that is not full is the last.
 func (s *Server) ListAccounts(ctx context.Context, r *directoryv1.ListAccountsRequest) (*directoryv1.ListAccountsResponse, error) {
-	return call(ctx, s, "ListAccounts", func(ctx context.Context) (*directoryv1.ListAccountsResponse, error) {
+	return call(ctx, s, accounts, "ListAccounts", func(ctx context.Context) (*directoryv1.ListAccountsResponse, error) {
 		size := cmp.Or(int(r.GetPageSize()), defaultPage)
 		if size > maxPage {
 			return nil, invalid("page_size must be at most %d, not %d", maxPage, size)
@@ -160,7 +160,7 @@ func (s *Server) ListAccounts(ctx context.Context, r *directoryv1.ListAccountsRe
 
 // DeleteAccount removes a user from everywhere.
 func (s *Server) DeleteAccount(ctx context.Context, r *directoryv1.DeleteAccountRequest) (*directoryv1.DeleteAccountResponse, error) {
-	return call(ctx, s, "DeleteAccount", func(ctx context.Context) (*directoryv1.DeleteAccountResponse, error) {
+	return call(ctx, s, accounts, "DeleteAccount", func(ctx context.Context) (*directoryv1.DeleteAccountResponse, error) {
 		address, err := email("email", r.GetEmail())
 		if err != nil {
 			return nil, err
@@ -176,7 +176,7 @@ func (s *Server) DeleteAccount(ctx context.Context, r *directoryv1.DeleteAccount
 // SetDisabled says whether an account may log in. A session that it has goes
 // on; to end it is for the caller.
 func (s *Server) SetDisabled(ctx context.Context, r *directoryv1.SetDisabledRequest) (*directoryv1.SetDisabledResponse, error) {
-	return call(ctx, s, "SetDisabled", func(ctx context.Context) (*directoryv1.SetDisabledResponse, error) {
+	return call(ctx, s, accounts, "SetDisabled", func(ctx context.Context) (*directoryv1.SetDisabledResponse, error) {
 		address, err := email("email", r.GetEmail())
 		if err != nil {
 			return nil, err
@@ -187,7 +187,7 @@ func (s *Server) SetDisabled(ctx context.Context, r *directoryv1.SetDisabledRequ
 
 // SetPassword replaces a password. A session that the account has goes on.
 func (s *Server) SetPassword(ctx context.Context, r *directoryv1.SetPasswordRequest) (*directoryv1.SetPasswordResponse, error) {
-	return call(ctx, s, "SetPassword", func(ctx context.Context) (*directoryv1.SetPasswordResponse, error) {
+	return call(ctx, s, accounts, "SetPassword", func(ctx context.Context) (*directoryv1.SetPasswordResponse, error) {
 		address, err := email("email", r.GetEmail())
 		if err != nil {
 			return nil, err

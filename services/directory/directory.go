@@ -15,14 +15,13 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/monarch-msn/monarch/internal/rpc"
 	"github.com/monarch-msn/monarch/msnp"
@@ -41,6 +40,12 @@ type Config struct {
 	GroupLimit   int `help:"Most groups of one user, Other Contacts included; at most 30." default:"30"`
 
 	CallTimeout time.Duration `help:"Longest time for one call, if its caller gives it more." default:"30s"`
+
+	// See gate for how these work together.
+	Calls        int           `help:"Most calls at work in the database at once; on PostgreSQL this is the number of connections, but for one." default:"16"`
+	Logins       int           `help:"Most logins among them." default:"8"`
+	Queue        int           `help:"Most calls of a kind (logins, reads, edits, accounts) that wait for their turn; more are refused at once." default:"512"`
+	QueueTimeout time.Duration `help:"Longest wait for a turn; then the call is refused." default:"2s"`
 }
 
 // withDefaults replaces zero values by the defaults of their tags.
@@ -51,6 +56,10 @@ func (c Config) withDefaults() Config {
 	c.ReverseLimit = cmp.Or(c.ReverseLimit, 5000)
 	c.GroupLimit = cmp.Or(c.GroupLimit, msnp.MaxGroups)
 	c.CallTimeout = cmp.Or(c.CallTimeout, 30*time.Second)
+	c.Calls = cmp.Or(c.Calls, 16)
+	c.Logins = cmp.Or(c.Logins, 8)
+	c.Queue = cmp.Or(c.Queue, 512)
+	c.QueueTimeout = cmp.Or(c.QueueTimeout, 2*time.Second)
 	return c
 }
 
@@ -67,6 +76,9 @@ func (c Config) Validate() error {
 		{"block-limit", c.BlockLimit},
 		{"reverse-limit", c.ReverseLimit},
 		{"group-limit", c.GroupLimit},
+		{"calls", c.Calls},
+		{"logins", c.Logins},
+		{"queue", c.Queue},
 	} {
 		if l.value < 1 {
 			faults = append(faults, fmt.Errorf("%s must be at least 1, not %d", l.flag, l.value))
@@ -75,8 +87,19 @@ func (c Config) Validate() error {
 	if c.GroupLimit > msnp.MaxGroups {
 		faults = append(faults, fmt.Errorf("group-limit must be at most %d, not %d", msnp.MaxGroups, c.GroupLimit))
 	}
-	if c.CallTimeout <= 0 {
-		faults = append(faults, fmt.Errorf("call-timeout must be above 0, not %s", c.CallTimeout))
+	if c.Logins > c.Calls {
+		faults = append(faults, fmt.Errorf("logins must be at most calls, %d, not %d", c.Calls, c.Logins))
+	}
+	for _, l := range []struct {
+		flag  string
+		value time.Duration
+	}{
+		{"call-timeout", c.CallTimeout},
+		{"queue-timeout", c.QueueTimeout},
+	} {
+		if l.value <= 0 {
+			faults = append(faults, fmt.Errorf("%s must be above 0, not %s", l.flag, l.value))
+		}
 	}
 	return errors.Join(faults...)
 }
@@ -90,20 +113,24 @@ type Server struct {
 	limits  store.Limits
 	timeout time.Duration
 	store   *store.Store
+	gate    *gate
+	away    atomic.Bool // see Watch
+	faults  faults
 	log     *slog.Logger
 	tracer  trace.Tracer
 	calls   metric.Int64Counter
 }
 
 // New returns a server over st, which has been migrated and unlocked, and
-// outlives it. Nothing may be nil.
+// outlives it. It gives st as many connections as it has calls. Nothing may be
+// nil.
 func New(cfg Config, st *store.Store, log *slog.Logger, meter metric.Meter, tracer trace.Tracer) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
 	calls, err := meter.Int64Counter("monarch_directory_calls",
-		metric.WithDescription("Calls to the directory, by method and result: OK, the reason of a refusal, or FAULT."))
+		metric.WithDescription("Calls to the directory, by method and result: OK, the reason of a refusal, BUSY where too many waited, or FAULT."))
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +143,7 @@ func New(cfg Config, st *store.Store, log *slog.Logger, meter metric.Meter, trac
 	if err != nil {
 		return nil, err
 	}
-	return &Server{
+	server := &Server{
 		limits: store.Limits{
 			Forward: cfg.ForwardLimit,
 			Allow:   cfg.AllowLimit,
@@ -126,10 +153,48 @@ func New(cfg Config, st *store.Store, log *slog.Logger, meter metric.Meter, trac
 		},
 		timeout: cfg.CallTimeout,
 		store:   st,
+		gate:    newGate(cfg.Calls, cfg.Logins, cfg.Queue, cfg.QueueTimeout),
+		faults:  faults{log: log, bursts: make(map[string]*burst)},
 		log:     log,
 		tracer:  tracer,
 		calls:   calls,
-	}, nil
+	}
+	st.Allow(cfg.Calls)
+	return server, server.observe(meter)
+}
+
+// observe registers what is read when somebody looks.
+func (s *Server) observe(meter metric.Meter) error {
+	busy, err := meter.Int64ObservableGauge("monarch_directory_busy",
+		metric.WithDescription("Calls at work in the database, by kind: login, read, edit or account."))
+	if err != nil {
+		return err
+	}
+	queue, err := meter.Int64ObservableGauge("monarch_directory_queue",
+		metric.WithDescription("Calls that wait for their turn in the database, by kind."))
+	if err != nil {
+		return err
+	}
+	up, err := meter.Int64ObservableGauge("monarch_directory_database_up",
+		metric.WithDescription("1 while the database answers, else 0."))
+	if err != nil {
+		return err
+	}
+	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		for l := range lanes {
+			at, waiting := s.gate.load(l)
+			kind := metric.WithAttributes(attribute.String("kind", l.String()))
+			o.ObserveInt64(busy, int64(at), kind)
+			o.ObserveInt64(queue, int64(waiting), kind)
+		}
+		answers := int64(1)
+		if s.away.Load() {
+			answers = 0
+		}
+		o.ObserveInt64(up, answers)
+		return nil
+	}, busy, queue, up)
+	return err
 }
 
 // Register makes g serve both services.
@@ -144,18 +209,23 @@ func (s *Server) Ready(ctx context.Context) error { return s.store.Ping(ctx) }
 // Results of a call beside the names of reasons.
 const (
 	resultOK    = "OK"
+	resultBusy  = "BUSY"
 	resultFault = "FAULT"
 )
 
-// call runs the work of one call, within the time that a call has, and turns
-// its error into a status: a refusal with its reason, or a fault, which is
-// logged here and of which the caller learns no detail.
-func call[T any](ctx context.Context, s *Server, method string, work func(context.Context) (T, error)) (T, error) {
+// call runs the work of one call when its turn has come, within the time that a
+// call has, and turns its error into a status: a refusal with its reason, or a
+// fault, which is logged here and of which the caller learns no detail.
+func call[T any](ctx context.Context, s *Server, l lane, method string, work func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	ctx, span := s.tracer.Start(ctx, "directory.store/"+method)
 	defer span.End()
-	answer, err := work(ctx)
+	var answer T
+	leave, err := s.gate.enter(ctx, l)
+	if err == nil {
+		answer, err = inside(ctx, leave, work)
+	}
 	result, err := s.judge(ctx, method, err)
 	s.calls.Add(ctx, 1, metric.WithAttributes(attribute.String("method", method), attribute.String("result", result)))
 	span.SetAttributes(attribute.String("result", result))
@@ -163,7 +233,17 @@ func call[T any](ctx context.Context, s *Server, method string, work func(contex
 		var none T
 		return none, err
 	}
+	if l == edits {
+		s.faults.changed(ctx)
+	}
 	return answer, nil
+}
+
+// inside gives the place back also when the work panics, which only its caller
+// hears of.
+func inside[T any](ctx context.Context, leave func(), work func(context.Context) (T, error)) (T, error) {
+	defer leave()
+	return work(ctx)
 }
 
 func (s *Server) judge(ctx context.Context, method string, err error) (result string, _ error) {
@@ -174,14 +254,5 @@ func (s *Server) judge(ctx context.Context, method string, err error) (result st
 	if errors.As(err, &refusal) {
 		return strings.TrimPrefix(refusal.Reason.String(), "REASON_"), rpc.Refuse(refusal.Reason, refusal.Message)
 	}
-	if ended := context.Cause(ctx); ended != nil {
-		// The caller left, or there was no more time.
-		if errors.Is(ended, context.Canceled) {
-			return resultFault, status.Error(codes.Canceled, method+": the caller left")
-		}
-		s.log.WarnContext(ctx, "call took too long", "method", method, "error", err)
-		return resultFault, status.Error(codes.DeadlineExceeded, method+": no answer from the database in time")
-	}
-	s.log.ErrorContext(ctx, "call failed", "method", method, "error", err)
-	return resultFault, status.Error(codes.Unavailable, method+": the database failed")
+	return s.faults.fault(ctx, method, err)
 }

@@ -474,7 +474,7 @@ func TestConfigNamesAllItsFaults(t *testing.T) {
 	if err := defaults(t).Validate(); err != nil {
 		t.Errorf("the defaults: %v", err)
 	}
-	want := Config{ForwardLimit: 150, AllowLimit: 600, BlockLimit: 600, ReverseLimit: 5000, GroupLimit: 30, CallTimeout: 30 * time.Second}
+	want := Config{ForwardLimit: 150, AllowLimit: 600, BlockLimit: 600, ReverseLimit: 5000, GroupLimit: 30, CallTimeout: 30 * time.Second, Calls: 16, Logins: 8, Queue: 512, QueueTimeout: 2 * time.Second}
 	if got := defaults(t); got != want {
 		t.Errorf("want the flags to be %+v, got %+v", want, got)
 	}
@@ -484,11 +484,11 @@ func TestConfigNamesAllItsFaults(t *testing.T) {
 	if err := (Config{GroupLimit: 31}).Validate(); err == nil {
 		t.Error("more groups than ids were accepted")
 	}
-	_, err := New(Config{-1, -1, -1, -1, -1, -1}, nil, slog.New(slog.DiscardHandler), noop.NewMeterProvider().Meter(""), nooptrace.NewTracerProvider().Tracer(""))
+	_, err := New(Config{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1}, nil, slog.New(slog.DiscardHandler), noop.NewMeterProvider().Meter(""), nooptrace.NewTracerProvider().Tracer(""))
 	if err == nil {
 		t.Fatal("it was accepted")
 	}
-	for _, flag := range []string{"forward-limit", "allow-limit", "block-limit", "reverse-limit", "group-limit", "call-timeout"} {
+	for _, flag := range []string{"forward-limit", "allow-limit", "block-limit", "reverse-limit", "group-limit", "call-timeout", "calls", "logins", "queue", "queue-timeout"} {
 		if !strings.Contains(err.Error(), flag) {
 			t.Errorf("%s is not named: %v", flag, err)
 		}

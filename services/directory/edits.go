@@ -9,7 +9,7 @@ import (
 
 // edit runs one list edit: check makes the request canonical, or refuses.
 func (s *Server) edit(ctx context.Context, method string, e *directoryv1.Edit, check func() error, work func(context.Context) (*directoryv1.EditResponse, error)) (*directoryv1.EditResponse, error) {
-	return call(ctx, s, method, func(ctx context.Context) (*directoryv1.EditResponse, error) {
+	return call(ctx, s, edits, method, func(ctx context.Context) (*directoryv1.EditResponse, error) {
 		if err := checkEdit(e); err != nil {
 			return nil, err
 		}

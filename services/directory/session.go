@@ -9,7 +9,7 @@ import (
 
 // Login checks the answer to a challenge.
 func (s *Server) Login(ctx context.Context, r *directoryv1.LoginRequest) (*directoryv1.LoginResponse, error) {
-	return call(ctx, s, "Login", func(ctx context.Context) (*directoryv1.LoginResponse, error) {
+	return call(ctx, s, logins, "Login", func(ctx context.Context) (*directoryv1.LoginResponse, error) {
 		if n := len(r.GetChallenge()); n == 0 || n > maxChallenge {
 			return nil, invalid("challenge must be 1 to %d bytes, not %d", maxChallenge, n)
 		}
@@ -29,7 +29,7 @@ func (s *Server) Login(ctx context.Context, r *directoryv1.LoginRequest) (*direc
 
 // Snapshot reads everything a session needs, at one version.
 func (s *Server) Snapshot(ctx context.Context, r *directoryv1.SnapshotRequest) (*directoryv1.SnapshotResponse, error) {
-	return call(ctx, s, "Snapshot", func(ctx context.Context) (*directoryv1.SnapshotResponse, error) {
+	return call(ctx, s, reads, "Snapshot", func(ctx context.Context) (*directoryv1.SnapshotResponse, error) {
 		e, err := email("email", r.GetEmail())
 		if err != nil {
 			return nil, err
@@ -45,7 +45,7 @@ func (s *Server) Snapshot(ctx context.Context, r *directoryv1.SnapshotRequest) (
 // Versions reads the list versions of many users. Unknown ones, and what is no
 // address, are left out.
 func (s *Server) Versions(ctx context.Context, r *directoryv1.VersionsRequest) (*directoryv1.VersionsResponse, error) {
-	return call(ctx, s, "Versions", func(ctx context.Context) (*directoryv1.VersionsResponse, error) {
+	return call(ctx, s, reads, "Versions", func(ctx context.Context) (*directoryv1.VersionsResponse, error) {
 		if n := len(r.GetEmails()); n > maxBatch {
 			return nil, invalid("emails has %d entries, at most %d are allowed", n, maxBatch)
 		}

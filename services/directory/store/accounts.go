@@ -115,11 +115,14 @@ func (u *user) account() *directoryv1.Account {
 // in order of email, byte by byte.
 func (s *Store) Accounts(ctx context.Context, after string, limit int) ([]*directoryv1.Account, error) {
 	var all []*directoryv1.Account
-	err := each(ctx, s.read, `SELECT `+userColumns+` FROM users WHERE email > $1 ORDER BY email LIMIT $2`, []any{after, limit}, func(r row) error {
-		var u user
-		err := u.scan(r)
-		all = append(all, u.account())
-		return err
+	err := s.anew(ctx, func() error {
+		all = nil
+		return each(ctx, s.read, `SELECT `+userColumns+` FROM users WHERE email > $1 ORDER BY email LIMIT $2`, []any{after, limit}, func(r row) error {
+			var u user
+			err := u.scan(r)
+			all = append(all, u.account())
+			return err
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list accounts: %w", err)

@@ -8,8 +8,18 @@ import (
 )
 
 // ErrUnreachable is a database that does not answer now and may do so later:
-// waiting helps, which it does not for any other error of [Open].
+// waiting helps, which it does not for any other error of [Open]. Whether a
+// change whose commit ended so took effect is unknown; it did as a whole or not
+// at all.
 var ErrUnreachable = errors.New("database unreachable")
+
+// ErrFull is a change that the database had no space for. Nothing of it is
+// left; reading goes on.
+var ErrFull = errors.New("no space left for the database")
+
+// errCommit is a commit that failed: unless the database said why, nobody knows
+// whether it took effect.
+var errCommit = errors.New("commit")
 
 // errURL leaves out what was given: it may hold a password.
 var errURL = errors.New("the database URL must be sqlite:///path/file.db or postgres://user:password@host/database")

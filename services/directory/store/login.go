@@ -50,9 +50,16 @@ func (s *Store) Login(ctx context.Context, email, challenge string, response []b
 // credential reads what there is to check; for an unknown account, what cannot
 // be fulfilled.
 func (s *Store) credential(ctx context.Context, email string) (credential, error) {
-	c := s.nobody
-	err := s.hot[credentialQuery].QueryRowContext(ctx, email).Scan(&c.user, &c.disabled, &c.secret.key, &c.secret.box)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	var c credential
+	err := s.anew(ctx, func() error {
+		c = s.nobody
+		err := s.hot[credentialQuery].QueryRowContext(ctx, email).Scan(&c.user, &c.disabled, &c.secret.key, &c.secret.box)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
 		return credential{}, fmt.Errorf("read user %s: %w", email, err)
 	}
 	return c, nil

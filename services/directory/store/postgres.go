@@ -3,8 +3,14 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,14 +22,31 @@ import (
 // Bounds of the pool. A PostgreSQL server allows a hundred connections unless
 // told otherwise, and several directories share it.
 const (
-	postgresConns = 16
-	postgresIdle  = 5 * time.Minute
+	postgresCalls = 16
+	// spare is for what comes beside the calls, so that it need not wait.
+	spare        = 1
+	postgresIdle = 5 * time.Minute
 )
 
-// connectTimeout bounds one attempt to connect, unless the URL says otherwise.
-const connectTimeout = 10 * time.Second
+// Bounds of one attempt to connect, unless the URL says otherwise. Where it
+// names several servers, the one that does not answer is asked before the one
+// that does; both have to fit into the time of a call.
+const (
+	connectTimeout      = 10 * time.Second
+	connectTimeoutOfOne = 2 * time.Second
+)
 
-type postgresEngine struct{ config *pgx.ConnConfig }
+// idleTransaction is when PostgreSQL takes back the locks of a directory that
+// has gone silent in the midst of an edit: paused, or cut off. Otherwise they
+// would stand until it is back, or for hours. A directory that lives never
+// waits so long between two statements.
+const idleTransaction = 10 * time.Second
+
+type postgresEngine struct {
+	config *pgx.ConnConfig
+	// renewed is when connections were last to be made anew, in nanoseconds.
+	renewed *atomic.Int64
+}
 
 func openPostgres(text string) (*Store, error) {
 	config, err := pgx.ParseConfig(text)
@@ -33,15 +56,61 @@ func openPostgres(text string) (*Store, error) {
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
+		if severalServers(config) {
+			config.ConnectTimeout = connectTimeoutOfOne
+		}
 	}
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "monarch directory"
 	}
-	db := stdlib.OpenDB(*config)
-	db.SetMaxOpenConns(postgresConns)
-	db.SetMaxIdleConns(postgresConns)
+	e := postgresEngine{config, new(atomic.Int64)}
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(begin), stdlib.OptionResetSession(e.reuse))
 	db.SetConnMaxIdleTime(postgresIdle)
-	return &Store{engine: postgresEngine{config}, write: db, read: db}, nil
+	s := &Store{engine: e, write: db, read: db}
+	s.Allow(postgresCalls)
+	return s, nil
+}
+
+func severalServers(config *pgx.ConnConfig) bool {
+	for _, f := range config.Fallbacks {
+		if f.Host != config.Host || f.Port != config.Port {
+			return true
+		}
+	}
+	return false
+}
+
+// born is where a connection keeps when it was made.
+const born = "monarch.born"
+
+// begin makes a new connection ready. The setting is not one that a connection
+// brings along, which not every pooler in between accepts, and leaves what the
+// operator has set for the server, the database or the user.
+func begin(ctx context.Context, conn *pgx.Conn) error {
+	conn.PgConn().CustomData()[born] = time.Now().UnixNano()
+	_, err := conn.Exec(ctx, `SELECT set_config(name, $1, false) FROM pg_settings
+		WHERE name = 'idle_in_transaction_session_timeout' AND setting = '0'`,
+		strconv.FormatInt(idleTransaction.Milliseconds(), 10))
+	return err
+}
+
+// reuse refuses connections from before the last renewal.
+func (p postgresEngine) reuse(_ context.Context, conn *pgx.Conn) error {
+	if at, _ := conn.PgConn().CustomData()[born].(int64); at < p.renewed.Load() {
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
+// renewEvery keeps a server that is down, or takes no writes for long, from
+// having all connections made anew for each call.
+const renewEvery = time.Second
+
+func (p postgresEngine) renew() {
+	now, last := time.Now().UnixNano(), p.renewed.Load()
+	if time.Duration(now-last) >= renewEvery {
+		p.renewed.CompareAndSwap(last, now)
+	}
 }
 
 func (postgresEngine) dialect() goose.Dialect { return goose.DialectPostgres }
@@ -108,6 +177,15 @@ const (
 	tooManyConnections    = "53300"
 	cannotConnectNow      = "57P03"
 	adminShutdown         = "57P01"
+	crashShutdown         = "57P02"
+	databaseDropped       = "57P04"
+	idleSession           = "57P05"
+	idleInTransaction     = "25P03"
+	readOnlyTransaction   = "25006"
+	noSuchStatement       = "26000"
+	changedStatement      = "0A000"
+	diskFull              = "53100"
+	connectionClass       = "08"
 )
 
 func (postgresEngine) again(err error) bool {
@@ -123,6 +201,38 @@ func (postgresEngine) again(err error) bool {
 		return true
 	}
 	return false
+}
+
+// lost knows connections that the server ended, or the network; one to a
+// server that has become another's standby; and one whose prepared statements a
+// pooler, or a migration, has made useless.
+func (postgresEngine) lost(err error) bool {
+	var refused *pgconn.ConnectError
+	if err == nil || errors.As(err, &refused) {
+		return false // another attempt would be no better
+	}
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		switch e.Code {
+		case adminShutdown, crashShutdown, idleSession, idleInTransaction,
+			readOnlyTransaction, noSuchStatement, changedStatement:
+			return true
+		}
+		return strings.HasPrefix(e.Code, connectionClass)
+	}
+	var broken *net.OpError
+	return errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &broken)
+}
+
+func (p postgresEngine) away(err error) bool {
+	var refused *pgconn.ConnectError
+	return errors.As(err, &refused) || p.lost(err)
+}
+
+func (postgresEngine) full(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == diskFull
 }
 
 func (p postgresEngine) explain(err error) error {
@@ -144,7 +254,7 @@ func (p postgresEngine) explain(err error) error {
 		return fmt.Errorf("%s has no schema to create tables in (create that of search_path first)", where)
 	case insufficientPrivilege:
 		return fmt.Errorf("%s does not let the user %q do this: %s", where, p.config.User, e.Message)
-	case tooManyConnections, cannotConnectNow, adminShutdown:
+	case tooManyConnections, cannotConnectNow, adminShutdown, crashShutdown, databaseDropped:
 		return fmt.Errorf("%w: %s: %s", ErrUnreachable, where, e.Message)
 	}
 	return fmt.Errorf("%s: %w", where, err)

@@ -51,7 +51,15 @@ func (s *Store) Snapshot(ctx context.Context, email string) (*directoryv1.Snapsh
 	return snapshot, err
 }
 
-func (s *Store) snapshot(ctx context.Context, email string) (*user, *directoryv1.Snapshot, error) {
+func (s *Store) snapshot(ctx context.Context, email string) (u *user, lists *directoryv1.Snapshot, err error) {
+	err = s.anew(ctx, func() (err error) {
+		u, lists, err = s.readSnapshot(ctx, email)
+		return err
+	})
+	return u, lists, err
+}
+
+func (s *Store) readSnapshot(ctx context.Context, email string) (*user, *directoryv1.Snapshot, error) {
 	tx, err := s.read.BeginTx(ctx, reading)
 	if err != nil {
 		return nil, nil, fmt.Errorf("begin: %w", err)

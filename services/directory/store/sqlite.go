@@ -98,6 +98,38 @@ func (sqliteEngine) again(err error) bool {
 	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
+// lost is never true: a connection is a file that is open.
+func (sqliteEngine) lost(error) bool { return false }
+
+func (sqliteEngine) renew() {}
+
+// away is a file that cannot be opened, read or locked.
+func (sqliteEngine) away(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY:
+		return true
+	}
+	return false
+}
+
+// full is also what SQLite calls an error of the disk, where it made a file
+// larger: in the memory that its connections share, and as it wrote its log.
+func (sqliteEngine) full(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE:
+		return true
+	}
+	return false
+}
+
 func (e sqliteEngine) explain(err error) error {
 	if _, serr := os.Stat(filepath.Dir(e.path)); serr != nil && errors.Is(serr, fs.ErrNotExist) {
 		return fmt.Errorf("the directory %s does not exist", filepath.Dir(e.path))

@@ -29,6 +29,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"sync/atomic"
@@ -59,6 +60,16 @@ type engine interface {
 	// again reports whether err rolled a transaction back that may succeed
 	// if it is begun anew.
 	again(err error) bool
+	// lost reports whether err tells of a connection that is of no use any
+	// more, while another one may be.
+	lost(err error) bool
+	// renew has every connection that was made before now closed instead of
+	// used again.
+	renew()
+	// away reports whether err tells of a database that does not answer now.
+	away(err error) bool
+	// full reports whether err tells of a database that has no space.
+	full(err error) bool
 	// explain puts an error of connecting in a sentence for the operator.
 	explain(err error) error
 }
@@ -110,9 +121,26 @@ func (s *Store) Close() error {
 	return err
 }
 
-// Ping reports whether the database answers.
+// Ping reports whether the database answers, by an error that is
+// [ErrUnreachable] if it does not. It waits for no call: there is a connection
+// beyond those of [Store.Allow].
 func (s *Store) Ping(ctx context.Context) error {
-	return s.read.PingContext(ctx)
+	if err := s.read.PingContext(ctx); err != nil {
+		if err = s.engine.explain(err); !errors.Is(err, ErrUnreachable) {
+			err = fmt.Errorf("%w: %w", ErrUnreachable, err)
+		}
+		return err
+	}
+	return nil
+}
+
+// Allow sets how many methods are called at the same time, for which the store
+// then has connections. SQLite has its own number.
+func (s *Store) Allow(calls int) {
+	if s.read == s.write {
+		s.read.SetMaxOpenConns(calls + spare)
+		s.read.SetMaxIdleConns(calls + spare)
+	}
 }
 
 // Conflicts returns how often an edit had to start over since the store was

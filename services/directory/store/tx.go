@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -34,10 +35,10 @@ var reading = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 
 // change runs do in one transaction and commits it. When it returns nil, what
 // do did is on the disk. do runs again, from the start, where another
-// transaction was in the way.
+// transaction was in the way, or the connection broke before the commit.
 func (s *Store) change(ctx context.Context, do func(tx *sql.Tx) error) error {
 	for n := 1; ; n++ {
-		err := s.try(ctx, do)
+		err := s.anew(ctx, func() error { return s.try(ctx, do) })
 		if !errors.Is(err, errStale) && !s.engine.again(err) {
 			return err
 		}
@@ -55,19 +56,34 @@ func (s *Store) change(ctx context.Context, do func(tx *sql.Tx) error) error {
 }
 
 func (s *Store) try(ctx context.Context, do func(tx *sql.Tx) error) error {
-	tx, err := s.write.BeginTx(ctx, changing)
+	conn, err := s.write.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close()
+	tx, err := conn.BeginTx(ctx, changing)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	if err := do(tx); err != nil {
-		// A rollback that fails has lost its connection, which rolls back too.
-		_ = tx.Rollback()
+		if rerr := tx.Rollback(); rerr != nil {
+			// The connection is lost, which rolls back too, or the database has
+			// rolled back by itself. In neither case may the next transaction
+			// find the rest of this one.
+			drop(conn)
+		}
 		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		drop(conn)
+		return fmt.Errorf("%w: %w", errCommit, err)
 	}
 	return nil
+}
+
+// drop closes a connection instead of handing it back to its pool.
+func drop(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
 // A row is a *sql.Row or *sql.Rows.

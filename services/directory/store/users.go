@@ -65,12 +65,14 @@ func (s *Store) Versions(ctx context.Context, emails []string) (map[string]uint3
 		return versions, nil
 	}
 	list, args := inList(emails)
-	err := each(ctx, s.read, `SELECT email, version FROM users WHERE email IN `+list, args, func(r row) error {
-		var email string
-		var version uint32
-		err := r.Scan(&email, &version)
-		versions[email] = version
-		return err
+	err := s.anew(ctx, func() error {
+		return each(ctx, s.read, `SELECT email, version FROM users WHERE email IN `+list, args, func(r row) error {
+			var email string
+			var version uint32
+			err := r.Scan(&email, &version)
+			versions[email] = version
+			return err
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read versions: %w", err)
