@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
+	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/monarch-msn/monarch/internal/node"
 	"github.com/monarch-msn/monarch/internal/rpc"
@@ -68,7 +69,19 @@ func (c *directoryCmd) run(ctx context.Context, _, _ io.Writer) int {
 			defer cancel()
 			return svc.Ready(ctx)
 		})
-		return p.Serve(ctx, node.Service{
+		watch := node.Service{
+			Name: "watch of the database",
+			Run: func(ctx context.Context) error {
+				return svc.Watch(ctx, func(serving bool) {
+					status := healthgrpc.HealthCheckResponse_NOT_SERVING
+					if serving {
+						status = healthgrpc.HealthCheckResponse_SERVING
+					}
+					healthy.SetServingStatus("", status)
+				})
+			},
+		}
+		return p.Serve(ctx, watch, node.Service{
 			Name: "directory",
 			Run:  func(ctx context.Context) error { return serveGRPC(ctx, server, listener) },
 			Drain: func(context.Context) error {
