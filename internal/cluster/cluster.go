@@ -65,6 +65,10 @@ type Options struct {
 	// Dial connects to a Redis server; nil is TCP, with TLS where the URL asks
 	// for it. A process that embeds its server need not go through a socket.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Now is the time of day on this node, for what people read; nil is
+	// time.Now. Nothing is decided by it: it may differ from that of other nodes
+	// and step. Called from any goroutine.
+	Now func() time.Time
 }
 
 // Timing is how fast a cluster notices things. All nodes of one cluster use
@@ -99,6 +103,7 @@ type Client struct {
 	sharded bool // Redis Cluster: channels are sharded
 	keys    keys
 	command time.Duration
+	now     func() time.Time // the time of day
 	epochs  epochs
 }
 
@@ -135,6 +140,9 @@ func Open(url string, opt Options) (*Client, error) {
 	if opt.Command <= 0 {
 		opt.Command = 3 * time.Second
 	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
 	silence()
 
 	o.ClientName = "monarch"
@@ -159,6 +167,7 @@ func Open(url string, opt Options) (*Client, error) {
 		sharded: o.IsClusterMode,
 		keys:    keys{opt.Prefix},
 		command: opt.Command,
+		now:     opt.Now,
 	}, nil
 }
 

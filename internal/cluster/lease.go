@@ -102,7 +102,7 @@ func (m *Member) join(ctx context.Context, id string) (begun time.Time, err erro
 	}
 	m.c.epochs.measure(told, begun, time.Now())
 	// What the others have seen must count before the first claim.
-	if _, err := m.c.readNodes(ctx, nil); err != nil {
+	if _, err := m.c.readNodes(ctx, nil, m.timing.Lease); err != nil {
 		return begun, fmt.Errorf("join the cluster: %w", err)
 	}
 	value, err := m.record(id)

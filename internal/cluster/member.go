@@ -147,7 +147,7 @@ func (c *Client) Member(cfg MemberConfig, h Handler) *Member {
 	if cfg.Node != nil {
 		m.node = proto.CloneOf(cfg.Node)
 	}
-	m.node.Started = time.Now().UnixMilli()
+	m.node.Started = c.now().UnixMilli()
 	if m.node.State == clusterv1.State_STATE_UNSPECIFIED {
 		m.node.State = clusterv1.State_STATE_SERVING
 	}

@@ -49,6 +49,9 @@ type reading struct {
 	nodes   []*clusterv1.Node          // whose lease stands, by id
 	byID    map[string]*clusterv1.Node // the same
 	absent  []string                   // ids listed without a lease
+	// Ids whose lease has longer to run than any lease is given: Redis's clock
+	// has stepped back, and leases end by that clock.
+	overlong []string
 	// Seen less than a lease ago and missing now. Redis may just have been
 	// emptied, so rather than nobody Pick takes one of these.
 	missed []*clusterv1.Node
@@ -78,7 +81,7 @@ func (v *View) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	failing := false
 	for {
-		r, err := v.c.readNodes(ctx, v.seen())
+		r, err := v.c.readNodes(ctx, v.seen(), v.timing.Lease)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -94,11 +97,29 @@ func (v *View) Run(ctx context.Context) error {
 			if v.judge != nil {
 				v.judge(r)
 			}
+			v.shorten(ctx, r.overlong)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+		}
+	}
+}
+
+// shorten gives overlong leases the length of a new one, from now. A node that
+// lives notices nothing, as its next beat does the same; one that is dead would
+// otherwise stay for as long as Redis's clock stepped back.
+func (v *View) shorten(ctx context.Context, ids []string) {
+	ctx, cancel := v.c.bound(ctx)
+	defer cancel()
+	for chunk := range slices.Chunk(ids, page) {
+		pipe := v.c.rdb.Pipeline()
+		for _, id := range chunk {
+			pipe.PExpire(ctx, v.c.keys.node(id), v.timing.Lease)
+		}
+		if _, err := pipe.Exec(ctx); err != nil && ctx.Err() == nil {
+			v.log.Debug("shorten leases", "error", err) // the next refresh tries again
 		}
 	}
 }
@@ -194,8 +215,8 @@ func (v *View) fuller(a, b *clusterv1.Node) bool {
 }
 
 // readNodes reads the list of nodes and every record on it, and the records of
-// nodes in also.
-func (c *Client) readNodes(ctx context.Context, also []string) (*reading, error) {
+// nodes in also. No lease of a node has longer to run than lease.
+func (c *Client) readNodes(ctx context.Context, also []string, lease time.Duration) (*reading, error) {
 	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	r := &reading{started: time.Now(), byID: make(map[string]*clusterv1.Node)}
@@ -209,8 +230,10 @@ func (c *Client) readNodes(ctx context.Context, also []string) (*reading, error)
 	for chunk := range slices.Chunk(ids, page) {
 		pipe := c.rdb.Pipeline()
 		replies := make([]*redis.StringCmd, len(chunk))
+		left := make([]*redis.DurationCmd, len(chunk))
 		for i, id := range chunk {
 			replies[i] = pipe.Get(ctx, c.keys.node(id))
+			left[i] = pipe.PTTL(ctx, c.keys.node(id))
 		}
 		_, _ = pipe.Exec(ctx) // the commands hold their own errors
 		for i, id := range chunk {
@@ -231,6 +254,10 @@ func (c *Client) readNodes(ctx context.Context, also []string) (*reading, error)
 				n = &clusterv1.Node{Id: id}
 			}
 			c.epochs.observe(n.Epoch)
+			// What cannot be read says nothing, and is read again soon.
+			if d, err := left[i].Result(); err == nil && d > lease {
+				r.overlong = append(r.overlong, id)
+			}
 			r.nodes = append(r.nodes, n)
 			r.byID[id] = n
 		}
