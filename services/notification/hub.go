@@ -33,10 +33,11 @@ func newHub(svc *Service) *hub {
 // add makes the session known, before its record names this node.
 func (h *hub) add(s *session) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	s.next = h.sessions[s.email]
 	h.sessions[s.email] = s
 	h.count++
+	h.mu.Unlock()
+	h.svc.leavers.join(s)
 }
 
 // remove forgets the session; one that was never added is no harm.
@@ -141,6 +142,8 @@ func (h *hub) Deliver(ctx context.Context, from string, m *clusterv1.Message) {
 		h.notify(kind.Notice)
 	case *clusterv1.Message_Ring:
 		h.deliverRing(from, m)
+	case *clusterv1.Message_Drain:
+		h.svc.drain.Deliver(from, m)
 	case *clusterv1.Message_Settle:
 		h.svc.background(func(ctx context.Context) { h.settle(ctx, from, m) })
 	}
@@ -194,15 +197,28 @@ func (h *hub) deliverRing(from string, m *clusterv1.Message) {
 	sessions[0].post(ringEvent{m.GetRing(), from, m.GetAsk()})
 }
 
-// Undelivered tells the sender's session that nobody will answer its probes. It
-// implements cluster.Handler.
-func (h *hub) Undelivered(_ string, m *clusterv1.Message) {
-	p := m.GetPresence()
-	if len(p.GetProbes()) == 0 {
-		return
+// Undelivered tells the sender's session that nobody will answer its probes, and
+// looks after the records that led to a node that is not there. It implements
+// cluster.Handler.
+func (h *hub) Undelivered(to string, m *clusterv1.Message) {
+	var emails []string
+	switch kind := m.GetKind().(type) {
+	case *clusterv1.Message_Presence:
+		probes := kind.Presence.GetProbes()
+		if len(probes) == 0 {
+			return
+		}
+		for _, s := range h.of(msnp.MakeEmail(kind.Presence.GetEmail())) {
+			s.post(unreachableEvent{probes})
+		}
+		for _, p := range probes {
+			emails = append(emails, p.GetEmail())
+		}
+	case *clusterv1.Message_ListChanged:
+		emails = append(emails, kind.ListChanged.GetEmail())
 	}
-	for _, s := range h.of(msnp.MakeEmail(p.GetEmail())) {
-		s.post(unreachableEvent{p.GetProbes()})
+	if len(emails) > 0 && h.svc.isGone(to) {
+		h.svc.forgetThoseOf(to, emails)
 	}
 }
 

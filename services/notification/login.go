@@ -89,7 +89,7 @@ func (s *session) identify(cmd *msnp.Command, p *msnp.Params) error {
 	if s.phase == msnp.Challenged {
 		return front.Closing(front.ReasonProtocol, msnp.CodeNotExpected)
 	}
-	if s.svc.draining() || s.svc.full() {
+	if s.svc.full() || s.svc.draining() && !s.svc.needed() {
 		return s.sendAway(cmd)
 	}
 	s.email, s.challenge, s.phase = email, msnp.NewChallenge(), msnp.Challenged

@@ -161,8 +161,14 @@ type Service struct {
 	auditor    *auditor
 	challenger *challenger
 
-	drains  atomic.Bool
-	pending sync.WaitGroup
+	drain    *cluster.Drain
+	leavers  leavers
+	releases *releases
+	// loggingIn counts the clients that have been challenged and are not in yet.
+	loggingIn atomic.Int64
+	// forgetters has an element for each forgetThoseOf under way.
+	forgetters chan struct{}
+	pending    sync.WaitGroup
 }
 
 // New prepares a node that serves the listeners; Run does the rest.
@@ -179,12 +185,14 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 		log:       deps.Log,
 		tracer:    deps.Tracer,
 		listeners: listeners,
+
+		forgetters: make(chan struct{}, forgettersAtOnce),
 	}
 	for _, name := range cfg.Dialects {
 		d, _ := msnp.DialectByName(name)
 		s.dialects = append(s.dialects, d)
 	}
-	s.hub, s.auditor, s.challenger = newHub(s), newAuditor(s), newChallenger()
+	s.hub, s.auditor, s.challenger, s.releases = newHub(s), newAuditor(s), newChallenger(), newReleases(s)
 	var err error
 	if s.metrics, err = newMetrics(deps.Meter, s); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
@@ -207,21 +215,31 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 	s.member = deps.Cluster.Member(cluster.MemberConfig{
 		Node: node, Timing: deps.Timing, Load: s.hub.len, Log: deps.Log, Meter: deps.Meter,
 	}, s.hub)
+	s.drain = s.member.Drain(s.shed)
 	return s, nil
 }
 
-// Run serves until ctx ends, and then closes what is left. It returns when no
-// goroutine of the node is left, with an error only where serving failed.
+// Run serves until ctx ends, and then closes what is left: the clients hear that
+// the server goes, their watchers that they are gone, and their records are
+// given up, for which there is Config.FlushTimeout. It returns when no goroutine
+// of the node is left, with an error only where serving failed.
 func (s *Service) Run(ctx context.Context) error {
 	// The member outlives the clients, so that their sessions can be released.
 	memberCtx, leave := context.WithCancel(context.WithoutCancel(ctx))
 	defer leave()
 	var inner errgroup.Group
 	inner.Go(func() error { return s.member.Run(memberCtx) })
-	inner.Go(func() error { return s.auditor.run(memberCtx) })
 	inner.Go(func() error { return s.challenger.run(memberCtx, &s.cfg) })
 
 	clients, ctx := errgroup.WithContext(ctx)
+	inner.Go(func() error { return s.auditor.run(ctx) })
+	inner.Go(func() error { return s.drain.Run(ctx) })
+	released := make(chan struct{})
+	inner.Go(func() error {
+		<-ctx.Done()
+		s.releases.within(s.flushTime(), released)
+		return nil
+	})
 	for i := range s.listeners {
 		l := &s.listeners[i]
 		clients.Go(func() error {
@@ -230,8 +248,19 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	err := clients.Wait()
 	s.pending.Wait()
+	close(released)
 	leave()
-	return errors.Join(err, inner.Wait())
+	err = errors.Join(err, inner.Wait())
+	s.pending.Wait() // what the last messages set off
+	if left := s.releases.left.Load(); left > 0 {
+		s.log.Warn("records are left for the other nodes to sweep", "sessions", left)
+	}
+	return err
+}
+
+// flushTime is what closing the connections may take, by their configuration.
+func (s *Service) flushTime() time.Duration {
+	return cmp.Or(s.cfg.FlushTimeout, front.DefaultFlushTimeout)
 }
 
 // serve runs one connection.
@@ -267,24 +296,6 @@ func (s *Service) ID() string { return s.member.ID() }
 // Sessions returns how many users have a session on this node.
 func (s *Service) Sessions() int { return s.hub.len() }
 
-// Drain has dispatch choose other nodes, and then closes the sessions evenly
-// over the drain time. New clients are referred elsewhere meanwhile. It returns
-// when all are closed or ctx ends; Run goes on until its own context ends.
-func (s *Service) Drain(ctx context.Context) error {
-	s.drains.Store(true)
-	s.member.SetState(clusterv1.State_STATE_DRAINING)
-	// Two refreshes of everybody's view: nobody is sent here any more.
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(2 * s.refresh()):
-	}
-	s.front.Shed(ctx, s.cfg.DrainTime)
-	return ctx.Err()
-}
-
-func (s *Service) draining() bool { return s.drains.Load() }
-
 func (s *Service) full() bool { return s.hub.len() >= s.cfg.Capacity }
 
 // lease and refresh are the cluster's timing, with its defaults.
@@ -300,27 +311,6 @@ func (s *Service) background(f func(ctx context.Context)) {
 	}()
 }
 
-// releaseTries bounds how often a record is tried to give up. What is left
-// after that names a session that its node does not have: whoever probes it
-// learns so, and the record goes then.
-const releaseTries = 5
-
-// release gives up a session's record.
-func (s *Service) release(record *clusterv1.Session) {
-	wait := 100 * time.Millisecond
-	for range releaseTries {
-		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.CallTimeout)
-		err := s.member.Release(ctx, record)
-		cancel()
-		if err == nil {
-			return
-		}
-		s.log.Warn("release session", "email", record.GetEmail(), "error", err)
-		time.Sleep(wait)
-		wait *= 4
-	}
-}
-
 // forget deletes a record that names a session which this node does not have.
 func (s *Service) forget(ctx context.Context, probe *clusterv1.Probe) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.CallTimeout)
@@ -333,6 +323,48 @@ func (s *Service) forget(ctx context.Context, probe *clusterv1.Probe) {
 	if err := s.cluster.Forget(ctx, record); err != nil {
 		s.log.Warn("forget session", "email", probe.GetEmail(), "error", err)
 	}
+}
+
+// isGone reports whether a node whose inbox nobody hears is dead: it has no lease
+// either. A view that lacks this very node says nothing of others.
+func (s *Service) isGone(node string) bool {
+	view := s.member.View()
+	return view.Node(node) == nil && view.Node(s.member.ID()) != nil
+}
+
+// forgettersAtOnce bounds the work for records that name dead nodes. The sweep
+// takes nearly all of them; what is left out here is met again.
+const forgettersAtOnce = 8
+
+// forgetThoseOf deletes the records of these users that name a dead node. The
+// sweep does that too, but once: a process that falls asleep within a claim may
+// write such a record when it is over, and never wake up again. Should a node
+// that was only cut off come back, it takes the records anew.
+func (s *Service) forgetThoseOf(node string, emails []string) {
+	select {
+	case s.forgetters <- struct{}{}:
+	default:
+		return
+	}
+	s.background(func(ctx context.Context) {
+		defer func() { <-s.forgetters }()
+		ctx, cancel := context.WithTimeout(ctx, s.cfg.CallTimeout)
+		defer cancel()
+		found, err := s.cluster.Lookup(ctx, emails)
+		if err != nil {
+			return // whoever looks there next meets them again
+		}
+		for email, record := range found {
+			if record.GetNode() != node {
+				continue
+			}
+			if err := s.cluster.Forget(ctx, record); err != nil {
+				s.log.Warn("forget session of a dead node", "email", email, "dead", node, "error", err)
+				return
+			}
+			s.log.Debug("forgot session of a dead node", "email", email, "dead", node)
+		}
+	})
 }
 
 // newSessionID returns 128 random bits in hexadecimal.

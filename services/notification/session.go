@@ -121,11 +121,25 @@ const over msnp.Phase = 0
 // error only where the connection has to end.
 func (s *session) do(ctx context.Context, cmd *msnp.Command) error {
 	s.takeTurn()
+	before := s.phase
 	err := front.Handle(ctx, s.svc.commands, handlers, s, cmd)
+	s.countLogin(before)
 	s.drain(ctx, true)
 	s.giveTurn()
 	s.poke()
 	return err
+}
+
+// countLogin keeps the number of those who are logging in right, after a change
+// of phase.
+func (s *session) countLogin(before msnp.Phase) {
+	if now := s.phase == msnp.Challenged; now != (before == msnp.Challenged) {
+		if now {
+			s.svc.loggingIn.Add(1)
+		} else {
+			s.svc.loggingIn.Add(-1)
+		}
+	}
 }
 
 // What front.Handle has to know of a session.
@@ -168,8 +182,9 @@ func (s *session) edit() *directoryv1.Edit {
 // that still come are answered as by nobody.
 func (s *session) leave() {
 	s.takeTurn()
-	wasIn := s.loggedIn()
+	wasIn, before := s.loggedIn(), s.phase
 	s.phase = over
+	s.countLogin(before)
 	s.roll.finish()
 	if wasIn {
 		s.sayOver(context.Background())
@@ -182,7 +197,7 @@ func (s *session) leave() {
 	if s.record == nil {
 		return
 	}
-	s.svc.release(s.record)
+	s.svc.releases.release(s.record)
 	if wasIn {
 		s.log.Info("logout", "reason", s.conn.Reason())
 	}

@@ -1,0 +1,151 @@
+package notification
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/monarch-msn/monarch/internal/front"
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+)
+
+// How a node is emptied. Whoever begins to log in is referred to another node
+// from the first moment of a drain; logins under way finish. Once nobody is sent
+// here any more, the sessions are ended one by one, evenly over the drain time:
+// each client comes back at once, and the others must not meet them all in the
+// same moment. Until its own moment a session is served as ever.
+
+// Drain takes the node out of service for good: it has dispatch choose other
+// nodes, and then closes the sessions evenly over the drain time. New clients
+// are referred elsewhere meanwhile. It returns when all are told, or with an
+// error when ctx ended before; Run goes on until its own context ends.
+func (s *Service) Drain(ctx context.Context) error { return s.drain.Leave(ctx) }
+
+func (s *Service) draining() bool { return s.drain.Draining() }
+
+// needed reports whether a node that has just begun to drain takes logins all
+// the same: some are still sent here, and its view holds nobody to refer them
+// to. When nodes are restarted one after the other, the one before is back by
+// then, and known with the next refresh.
+func (s *Service) needed() bool {
+	return !s.drain.Alone() && !slices.ContainsFunc(s.member.View().Nodes(), func(n *clusterv1.Node) bool {
+		return n.GetRole() == clusterv1.Role_ROLE_NOTIFICATION && n.GetState() == clusterv1.State_STATE_SERVING &&
+			!s.member.IsSelf(n.GetId())
+	})
+}
+
+// leavers are the sessions that a drain has still to end, in random order.
+type leavers struct {
+	mu       sync.Mutex
+	open     bool // a drain is at it
+	sessions []*session
+}
+
+// begin takes those who are here now; who logs in from now on joins them.
+func (l *leavers) begin(h *hub) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open = true
+	// A session enters the hub ahead of this list, so none is in neither; one
+	// that is in both is told twice, which does nothing.
+	l.sessions = h.all()
+	rand.Shuffle(len(l.sessions), func(i, j int) { l.sessions[i], l.sessions[j] = l.sessions[j], l.sessions[i] })
+}
+
+// end forgets all of them.
+func (l *leavers) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open, l.sessions = false, nil
+}
+
+// join adds a session whose login was under way.
+func (l *leavers) join(s *session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.open {
+		return
+	}
+	l.sessions = append(l.sessions, s)
+	i, last := rand.IntN(len(l.sessions)), len(l.sessions)-1
+	l.sessions[i], l.sessions[last] = l.sessions[last], l.sessions[i]
+}
+
+// next takes one who is still here, and says how many there were with it.
+func (l *leavers) next() (s *session, left int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for left = len(l.sessions); left > 0; left-- {
+		s = l.sessions[left-1]
+		l.sessions = l.sessions[:left-1]
+		if s.conn.Reason() == "" {
+			return s, left
+		}
+	}
+	return nil, 0
+}
+
+// shedTick is how often a drain looks for those whose login was under way, when
+// all others have left.
+const shedTick = 20 * time.Millisecond
+
+// shed ends all sessions, evenly over the drain time. It returns when nobody is
+// left, also of those who were logging in, or when the time is up or ctx ends.
+func (s *Service) shed(ctx context.Context) {
+	s.leavers.begin(s.hub)
+	defer s.leavers.end()
+	slot := time.Now()
+	until := slot.Add(s.cfg.DrainTime)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	wait := func(t time.Time) bool {
+		timer.Reset(time.Until(t))
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		}
+	}
+	for {
+		leaver, left := s.leavers.next()
+		if leaver == nil {
+			if s.loggingIn.Load() == 0 && s.leavers.empty() || !time.Now().Before(until) {
+				return
+			}
+			slot = time.Now().Add(shedTick)
+			if !wait(slot) {
+				return
+			}
+			continue
+		}
+		// Each has a slot of equal length, and its moment somewhere within:
+		// several nodes that drain together then do not beat in step.
+		length := max(0, until.Sub(slot)/time.Duration(left))
+		moment := time.Duration(rand.Float64() * float64(length))
+		if !wait(slot.Add(moment)) {
+			return
+		}
+		leaver.post(shedEvent{})
+		slot = slot.Add(length)
+	}
+}
+
+func (l *leavers) empty() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.sessions) == 0
+}
+
+// shedEvent ends a session because its node goes away. It waits for its turn, so
+// the client hears the answer to its command first.
+type shedEvent struct{}
+
+func (shedEvent) mayBlock(*session) bool { return false }
+
+func (shedEvent) handle(_ context.Context, s *session) {
+	s.flush()
+	s.conn.Close(front.ReasonShutdown)
+}
