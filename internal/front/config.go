@@ -35,6 +35,15 @@ const (
 	// where AcceptRate is set. A household behind one address that comes back
 	// after an outage should get in.
 	DefaultAcceptBurst = 20
+
+	// DefaultRefusals times the 2 KiB that each costs is half a megabyte, and
+	// tells some thousands of clients a second why they are refused, where
+	// each takes a tenth of a second for it.
+	DefaultRefusals = 256
+
+	// DefaultRefusalTime is enough for a modem to say the first command, and
+	// for what is lost on the way to be sent again.
+	DefaultRefusalTime = 5 * time.Second
 )
 
 // Config bounds what clients may cost. The tags are for kong, which reads flags
@@ -46,10 +55,12 @@ const (
 // buffer, at most ReadLine and 1664 bytes of payload). What is not in use is
 // not allocated.
 type Config struct {
-	MaxConnections        int           `default:"100000" help:"Most client connections at a time; further ones are closed at once."`
+	MaxConnections        int           `default:"100000" help:"Most client connections at a time; further ones are told that the server is busy, and closed."`
 	ConnectionsPerAddress int           `default:"0" help:"Most connections from one client address, an IPv6 /64 counting as one; 0 is no limit."`
 	AcceptRate            float64       `default:"0" help:"New connections a second from one client address; 0 is no limit."`
 	AcceptBurst           int           `default:"20" help:"New connections from one client address ahead of the rate limit."`
+	Refusals              int           `default:"256" help:"Most connections beyond a limit that are told so at a time; further ones are closed without a word."`
+	RefusalTime           time.Duration `default:"5s" help:"Time in which a client that is refused has to say its first command and take the answer."`
 	OutboxBytes           int           `default:"${outbox_bytes=4194304}" help:"Bytes that may wait to be sent to a client before it counts as slow and is closed."`
 	WriteTimeout          time.Duration `default:"30s" help:"Time in which a client has to take the next 32 KiB."`
 	FlushTimeout          time.Duration `default:"5s" help:"Time in which a client has to take what is pending when its connection is closed."`
@@ -84,6 +95,8 @@ func (c Config) Validate() error {
 	check(c.ConnectionsPerAddress >= 0, "connections-per-address: %d is negative", c.ConnectionsPerAddress)
 	check(c.AcceptRate >= 0, "accept-rate: %g is negative", c.AcceptRate)
 	check(c.AcceptBurst > 0, "accept-burst: %d is negative", c.AcceptBurst)
+	check(c.Refusals > 0, "refusals: %d is negative", c.Refusals)
+	check(c.RefusalTime > 0, "refusal-time: %v is negative", c.RefusalTime)
 	check(c.OutboxBytes >= minOutboxBytes && c.OutboxBytes <= maxOutboxBytes,
 		"outbox-bytes: %d is not within %d and %d", c.OutboxBytes, minOutboxBytes, maxOutboxBytes)
 	check(c.WriteTimeout > 0, "write-timeout: %v is negative", c.WriteTimeout)
@@ -97,6 +110,8 @@ func (c Config) Validate() error {
 func (c Config) withDefaults() Config {
 	c.MaxConnections = cmp.Or(c.MaxConnections, DefaultMaxConnections)
 	c.AcceptBurst = cmp.Or(c.AcceptBurst, DefaultAcceptBurst)
+	c.Refusals = cmp.Or(c.Refusals, DefaultRefusals)
+	c.RefusalTime = cmp.Or(c.RefusalTime, DefaultRefusalTime)
 	c.OutboxBytes = cmp.Or(c.OutboxBytes, DefaultOutboxBytes)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, DefaultWriteTimeout)
 	c.FlushTimeout = cmp.Or(c.FlushTimeout, DefaultFlushTimeout)

@@ -29,6 +29,8 @@ func TestFlagsHaveTheDefaultsOfTheZeroConfig(t *testing.T) {
 	want := front.Config{
 		MaxConnections: front.DefaultMaxConnections,
 		AcceptBurst:    front.DefaultAcceptBurst,
+		Refusals:       front.DefaultRefusals,
+		RefusalTime:    front.DefaultRefusalTime,
 		OutboxBytes:    front.DefaultOutboxBytes,
 		WriteTimeout:   front.DefaultWriteTimeout,
 		FlushTimeout:   front.DefaultFlushTimeout,
@@ -53,6 +55,8 @@ func TestValidateReportsEveryFault(t *testing.T) {
 		ConnectionsPerAddress: -1,
 		AcceptRate:            -1,
 		AcceptBurst:           -1,
+		Refusals:              -1,
+		RefusalTime:           -1,
 		OutboxBytes:           100,
 		WriteTimeout:          -1,
 		FlushTimeout:          -1,
@@ -63,13 +67,13 @@ func TestValidateReportsEveryFault(t *testing.T) {
 	}
 	for _, flag := range []string{
 		"max-connections", "connections-per-address", "accept-rate", "accept-burst",
-		"outbox-bytes", "write-timeout", "flush-timeout", "read-line",
+		"refusals", "refusal-time", "outbox-bytes", "write-timeout", "flush-timeout", "read-line",
 	} {
 		if !strings.Contains(err.Error(), flag+": ") {
 			t.Errorf("want a fault of %s, got %v", flag, err)
 		}
 	}
-	if n := strings.Count(err.Error(), "\n") + 1; n != 8 {
-		t.Errorf("want eight faults, got %d: %v", n, err)
+	if n := strings.Count(err.Error(), "\n") + 1; n != 10 {
+		t.Errorf("want ten faults, got %d: %v", n, err)
 	}
 }

@@ -155,10 +155,16 @@ func (c *Conn) finish() {
 // input resets the connection, and a reset overtakes the last line.
 func (c *Conn) linger() {
 	c.nc.SetReadDeadline(time.Now().Add(c.srv.lingerTime))
+	drain(c.nc)
+}
+
+// drain reads in vain until the client has closed its side, the deadline has
+// passed, or there is no end to it.
+func drain(nc net.Conn) {
 	b := drains.Get().(*[drainBytes]byte)
 	defer drains.Put(b)
 	for left := maxDrained; left > 0; {
-		n, err := c.nc.Read(b[:])
+		n, err := nc.Read(b[:])
 		if err != nil {
 			return
 		}

@@ -4,8 +4,8 @@
 //
 // # The life of a connection
 //
-// [Server.Serve] accepts a connection, or turns it away where one of the
-// limits of [Config] is reached, and calls the handler on a goroutine that the
+// [Server.Serve] accepts a connection, or turns it away with the protocol's
+// "server busy" where one of the limits of [Config] is reached, and calls the handler on a goroutine that the
 // connection owns. The handler asks for one command after the other with
 // [Conn.Next]. While the client is silent that goroutine is parked in the
 // network poller and the connection holds no buffer; a reader with its buffer

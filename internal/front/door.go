@@ -14,9 +14,10 @@ const (
 	refusedFull    refusal = "full"    // Config.MaxConnections
 	refusedAddress refusal = "address" // Config.ConnectionsPerAddress
 	refusedRate    refusal = "rate"    // Config.AcceptRate
+	refusedFiles   refusal = "files"   // the files that the process may open
 )
 
-var refusals = []refusal{refusedFull, refusedAddress, refusedRate}
+var refusals = []refusal{refusedFull, refusedAddress, refusedRate, refusedFiles}
 
 // door counts connections by client address, where a limit asks for it. The
 // server's mutex guards it.

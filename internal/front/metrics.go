@@ -37,7 +37,7 @@ func newMetrics(meter metric.Meter, role string, outboxBytes func() int64) (*met
 		return nil, err
 	}
 	if m.refusals, err = meter.Int64Counter("monarch_connections_refused_total",
-		metric.WithDescription("Client connections that were closed when they were accepted, by the limit they exceeded.")); err != nil {
+		metric.WithDescription("Client connections that were turned away, by the limit they exceeded.")); err != nil {
 		return nil, err
 	}
 	pending, err := meter.Int64ObservableUpDownCounter("monarch_outbox_bytes",

@@ -18,6 +18,7 @@ import (
 // number of listeners. Its methods may be called by any goroutine.
 type Server struct {
 	cfg     Config
+	role    string
 	log     *slog.Logger
 	metrics *metrics
 	door    *door
@@ -25,8 +26,16 @@ type Server struct {
 	readers    sync.Pool // of *reader; all for lines of cfg.ReadLine
 	lingerTime time.Duration
 
+	// firstReserved is the first number of a descriptor that is not for clients.
+	firstReserved uint64
+	// excusing has an element for each refused connection that is being told.
+	excusing chan struct{}
+
 	mu    sync.Mutex
 	conns map[*Conn]struct{}
+	// unsaid is how many connections were refused since the log was warned.
+	unsaid int
+	warned time.Time
 }
 
 // NewServer returns a Server without listeners. role is the value of the label
@@ -39,6 +48,7 @@ func NewServer(cfg Config, log *slog.Logger, meter metric.Meter, role string) (*
 	cfg = cfg.withDefaults()
 	s := &Server{
 		cfg:        cfg,
+		role:       role,
 		log:        log,
 		door:       newDoor(cfg),
 		lingerTime: lingerTime,
@@ -49,6 +59,9 @@ func NewServer(cfg Config, log *slog.Logger, meter metric.Meter, role string) (*
 		return nil, fmt.Errorf("register metrics of %s connections: %w", role, err)
 	}
 	s.metrics = m
+	var excusing int
+	s.firstReserved, excusing = bound(cfg, openFiles(), log, role)
+	s.excusing = make(chan struct{}, excusing)
 	return s, nil
 }
 
@@ -143,16 +156,19 @@ func temporary(err error) bool {
 	return false
 }
 
-// admit makes a Conn of nc, or closes it at once and returns nil where a limit
-// is reached. Left in the queue of the kernel it would be neither served nor
-// refused, and keep others from both.
+// admit makes a Conn of nc, or turns it away and returns nil where a limit is
+// reached.
 func (s *Server) admit(ctx context.Context, nc net.Conn, call *serveCall) *Conn {
 	remote := addrPort(nc.RemoteAddr()).Addr()
+	short := s.short(nc)
 	s.mu.Lock()
 	var refused refusal
-	if len(s.conns) >= s.cfg.MaxConnections {
+	switch {
+	case short:
+		refused = refusedFiles
+	case len(s.conns) >= s.cfg.MaxConnections:
 		refused = refusedFull
-	} else {
+	default:
 		refused = s.door.enter(remote, time.Now())
 	}
 	var c *Conn
@@ -162,9 +178,7 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, call *serveCall) *Conn 
 	}
 	s.mu.Unlock()
 	if c == nil {
-		nc.Close()
-		s.metrics.refused(refused)
-		s.log.Debug("connection refused", "remote", nc.RemoteAddr().String(), "limit", string(refused))
+		s.turnAway(ctx, nc, refused, call)
 		return nil
 	}
 	s.metrics.opened()
