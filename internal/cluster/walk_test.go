@@ -373,7 +373,7 @@ func (p *walkClients) order(t *testing.T, test walkCase, schedule []int) (taken,
 	for _, name := range []string{"a", "b", "c"} {
 		// The connection is kept, what it has seen is not.
 		c := p.clients[name]
-		fresh := &Client{rdb: c.rdb, sharded: c.sharded, keys: c.keys, command: c.command}
+		fresh := &Client{rdb: c.rdb, sharded: c.sharded, keys: c.keys, command: c.command, now: c.now}
 		m := fresh.Member(MemberConfig{}, nil)
 		w.nodes[name] = &walker{m, name}
 	}
