@@ -41,14 +41,14 @@ func TestValidateTellsAllFaults(t *testing.T) {
 	err := Config{
 		Config:       front.Config{OutboxBytes: 5},
 		LoginTimeout: -1, CallTimeout: -time.Second, Capacity: -1, MaxMembers: 1, IdleTime: -1,
-		RingTimeout: -1, RingTime: -1, RefusalStep: -1, MessageRate: -1, DrainTime: -1,
+		RingTimeout: -1, RingTime: -1, RefusalStep: -1, MessageRate: -1, DrainTime: -1, ArrivalTime: -1,
 	}.Validate()
 	if err == nil {
 		t.Fatal("want faults, got none")
 	}
 	for _, want := range []string{
 		"outbox-bytes", "login-timeout", "call-timeout: -1s is negative", "capacity", "max-members", "idle-time",
-		"ring-timeout", "ring-time", "refusal-step", "message-rate", "drain-time",
+		"ring-timeout", "ring-time", "refusal-step", "message-rate", "drain-time", "arrival-time",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("want a word on %s, got %v", want, err)

@@ -8,13 +8,17 @@ import (
 )
 
 // inbox is what the cluster tells this node. Answers to its rings go to
-// whoever asked; nothing else concerns a switchboard but the marker of a
-// network that comes to rest. It implements cluster.Handler.
+// whoever asked; nothing else concerns a switchboard but the operator's word
+// that it should drain, and the marker of a network that comes to rest. It
+// implements cluster.Handler.
 type inbox struct{ svc *Service }
 
 // Deliver takes a message from another node.
 func (i inbox) Deliver(_ context.Context, from string, m *clusterv1.Message) {
-	if m.GetSettle() != nil {
+	switch {
+	case m.GetDrain() != nil:
+		i.svc.drain.Deliver(from, m)
+	case m.GetSettle() != nil:
 		i.svc.background(func(ctx context.Context) { i.svc.settle(ctx, from, m) })
 	}
 }

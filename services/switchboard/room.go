@@ -32,12 +32,17 @@ type room struct {
 	over bool
 }
 
-// found makes s the first member.
-func (r *room) found(s *session, trid []byte) {
+// found makes s the first member. It returns false if the room has been closed in
+// the moment since it was opened.
+func (r *room) found(s *session, trid []byte) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.over {
+		return false
+	}
 	s.out.Verb("USR").TrID(trid).Word("OK").Email(s.email).Nick(s.name)
 	r.seat(s)
+	return true
 }
 
 // admit lets the callee of an invitation in: it hears who is there, they hear
@@ -108,7 +113,26 @@ func (r *room) leave(s *session) {
 // hears that the others left for idleness.
 func (r *room) expire(since time.Time) {
 	r.mu.Lock()
-	if r.over || r.spoken.After(since) {
+	if r.spoken.After(since) {
+		r.mu.Unlock()
+		return
+	}
+	r.close(front.ReasonIdle, func(l *msnp.Line, gone msnp.Email) { l.Verb("BYE").Email(gone).Word("1") })
+}
+
+// end closes the room because the node goes away: each member hears that the
+// others left. A client that has something more to say asks for a new room, as
+// it does when somebody hangs up.
+func (r *room) end() {
+	r.mu.Lock()
+	r.close(front.ReasonShutdown, func(l *msnp.Line, gone msnp.Email) { l.Verb("BYE").Email(gone) })
+}
+
+// close tells each member goodbye from every other one, behind all that was said
+// in the room, and ends their connections. The caller holds mu, and close gives
+// it back.
+func (r *room) close(reason front.Reason, bye func(l *msnp.Line, gone msnp.Email)) {
+	if r.over {
 		r.mu.Unlock()
 		return
 	}
@@ -119,11 +143,11 @@ func (r *room) expire(since time.Time) {
 		l.Reset()
 		for _, o := range members {
 			if o != m {
-				l.Verb("BYE").Email(o.email).Word("1")
+				bye(&l, o.email)
 			}
 		}
 		m.conn.Send(l.Bytes())
-		m.conn.Close(front.ReasonIdle)
+		m.conn.Close(reason)
 	}
 	r.svc.seated.Add(-int64(len(members)))
 	r.mu.Unlock()
@@ -162,8 +186,6 @@ func (r *room) invitation(callee msnp.Email, cookie []byte) *invitation {
 type rooms struct {
 	mu   sync.Mutex
 	byID map[uint32]*room
-	// none is closed when the last room ends; nil while nobody waits for that.
-	none chan struct{}
 }
 
 // Numbers of rooms have eight digits or more. aMSN takes the second word of
@@ -207,10 +229,6 @@ func (rs *rooms) remove(r *room) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	delete(rs.byID, uint32(id))
-	if len(rs.byID) == 0 && rs.none != nil {
-		close(rs.none)
-		rs.none = nil
-	}
 }
 
 func (rs *rooms) len() int {
@@ -227,27 +245,6 @@ func (rs *rooms) all() []*room {
 		all = append(all, r)
 	}
 	return all
-}
-
-// awaitNone waits until there is no room, or ctx ends, and returns how many are
-// left.
-func (rs *rooms) awaitNone(ctx context.Context) int {
-	rs.mu.Lock()
-	if len(rs.byID) == 0 {
-		rs.mu.Unlock()
-		return 0
-	}
-	if rs.none == nil {
-		rs.none = make(chan struct{})
-	}
-	none := rs.none
-	rs.mu.Unlock()
-	select {
-	case <-none:
-		return 0
-	case <-ctx.Done():
-		return rs.len()
-	}
 }
 
 // closeIdle closes rooms in which nothing happens, until ctx ends.

@@ -2,7 +2,6 @@ package switchboard
 
 import (
 	"bytes"
-	"context"
 	"net"
 	"strconv"
 	"sync"
@@ -125,60 +124,5 @@ func TestTypingIsLeftOutForWhoLags(t *testing.T) {
 		if string(m.Payload) == "last" {
 			return
 		}
-	}
-}
-
-func TestMembersOfANodeThatEndsAreClosedWithoutAWord(t *testing.T) {
-	b := newBoard(t, Config{})
-	a := b.found(ann)
-	b.stop()
-	a.closed()
-	if b.Rooms() != 0 || b.Members() != 0 {
-		t.Errorf("%d rooms with %d members are left", b.Rooms(), b.Members())
-	}
-}
-
-func TestDrainWaitsForRooms(t *testing.T) {
-	b := newBoard(t, Config{})
-	a := b.found(ann)
-	ticket := b.ticket(bob, b.ID(), time.Minute)
-	drained := make(chan error, 1)
-	go func() { drained <- b.Drain(context.Background()) }()
-	b.until("the node to say that it drains", func() bool { return b.Ready() != nil })
-	// Who has a ticket is let in.
-	q := b.dial()
-	q.says("USR 1 " + bob + " " + ticket)
-	q.hears("USR 1 OK " + bob + " Bob")
-	a.says("OUT")
-	a.closed()
-	select {
-	case err := <-drained:
-		t.Fatalf("drained with a room left: %v", err)
-	default:
-	}
-	q.says("PNG")
-	q.hears("QNG")
-	q.says("OUT")
-	q.closed()
-	if err := <-drained; err != nil {
-		t.Error(err)
-	}
-	if n := b.Rooms(); n != 0 {
-		t.Errorf("drained with %d rooms left", n)
-	}
-}
-
-func TestDrainHasABudget(t *testing.T) {
-	b := newBoard(t, Config{DrainTime: time.Millisecond})
-	a := b.found(ann)
-	if err := b.Drain(t.Context()); err != nil {
-		t.Error(err)
-	}
-	a.says("PNG")
-	a.hears("QNG")
-	hurried, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := b.Drain(hurried); err == nil {
-		t.Error("a drain that was cut short: want an error")
 	}
 }

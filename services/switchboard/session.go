@@ -96,7 +96,9 @@ func (s *session) handleUSR(ctx context.Context, cmd *msnp.Command) error {
 		return refused("ticket of another node")
 	}
 	s.identify(email, msnp.Nick(ticket.GetName()), ticket.GetDialect())
-	s.svc.rooms.open(s.svc).found(s, cmd.TrID)
+	for !s.svc.rooms.open(s.svc).found(s, cmd.TrID) {
+		// All rooms were being closed; that is over in a moment.
+	}
 	return nil
 }
 

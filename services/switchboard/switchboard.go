@@ -60,7 +60,8 @@ type Config struct {
 	RefusalStep time.Duration `help:"CAL says no only at multiples of this time, so that the time says nothing of the reason." default:"250ms"`
 	MessageRate int           `help:"Messages a second that a member may send while another does not keep up." default:"50"`
 
-	DrainTime time.Duration `help:"Longest wait for rooms to end when the node drains." default:"60s"`
+	DrainTime   time.Duration `help:"Longest wait for rooms to end when the node drains; then they are closed." default:"60s"`
+	ArrivalTime time.Duration `help:"When the node drains it waits at least this long for those who were sent here and have not come yet." default:"2s"`
 }
 
 // withDefaults replaces zero values by the defaults of their tags, so that the
@@ -77,6 +78,7 @@ func (c Config) withDefaults() Config {
 	c.RefusalStep = cmp.Or(c.RefusalStep, 250*time.Millisecond)
 	c.MessageRate = cmp.Or(c.MessageRate, 50)
 	c.DrainTime = cmp.Or(c.DrainTime, time.Minute)
+	c.ArrivalTime = cmp.Or(c.ArrivalTime, 2*time.Second)
 	// A switchboard has no OUT to a client: it closes without a word.
 	c.Silent = true
 	return c
@@ -96,6 +98,7 @@ func (c Config) Validate() error {
 		{"ring-time", c.RingTime},
 		{"refusal-step", c.RefusalStep},
 		{"drain-time", c.DrainTime},
+		{"arrival-time", c.ArrivalTime},
 	} {
 		if d.time < 0 {
 			faults = append(faults, fmt.Errorf("%s: %s is negative", d.name, d.time))
@@ -142,7 +145,7 @@ type Service struct {
 	rooms    rooms
 	seated   atomic.Int64 // members of all rooms
 	failures failures
-	drains   atomic.Bool
+	drain    *cluster.Drain
 	pending  sync.WaitGroup
 }
 
@@ -182,11 +185,13 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 		},
 		Timing: deps.Timing, Load: s.Members, Log: deps.Log, Meter: deps.Meter,
 	}, inbox{s})
+	s.drain = s.member.Drain(s.empty)
 	return s, nil
 }
 
-// Run serves until ctx ends, and then closes what is left. It returns when no
-// goroutine of the node is left, with an error only where serving failed.
+// Run serves until ctx ends, and then closes what is left: the members of each
+// room hear that the others leave. It returns when no goroutine of the node is
+// left, with an error only where serving failed.
 func (s *Service) Run(ctx context.Context) error {
 	// The member outlives the clients, so that a call under way is answered.
 	memberCtx, leave := context.WithCancel(context.WithoutCancel(ctx))
@@ -195,15 +200,26 @@ func (s *Service) Run(ctx context.Context) error {
 	inner.Go(func() error { return s.member.Run(memberCtx) })
 
 	clients, ctx := errgroup.WithContext(ctx)
+	inner.Go(func() error { return s.drain.Run(ctx) })
 	clients.Go(func() error { return s.closeIdle(ctx) })
+	// The rooms end ahead of the connections: nobody says goodbye behind that.
+	frontCtx, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	clients.Go(func() error {
+		<-ctx.Done()
+		s.endRooms()
+		hangUp()
+		return nil
+	})
 	for i := range s.listeners {
 		l := &s.listeners[i]
-		clients.Go(func() error { return s.front.Serve(ctx, l, s.serve) })
+		clients.Go(func() error { return s.front.Serve(frontCtx, l, s.serve) })
 	}
 	err := clients.Wait()
 	s.pending.Wait()
 	leave()
-	return errors.Join(err, inner.Wait())
+	err = errors.Join(err, inner.Wait())
+	s.pending.Wait() // what the last messages set off
+	return err
 }
 
 // serve runs one connection.
@@ -223,7 +239,7 @@ func (s *Service) Ready() error {
 	default:
 		return errors.New("not joined: waiting for Redis")
 	}
-	if s.drains.Load() {
+	if s.drain.Draining() {
 		return errors.New("draining")
 	}
 	return nil
@@ -237,29 +253,6 @@ func (s *Service) Members() int { return int(s.seated.Load()) }
 
 // Rooms returns how many rooms there are.
 func (s *Service) Rooms() int { return s.rooms.len() }
-
-// Drain has new conversations go to other nodes, and waits for the rooms of
-// this one to end, no longer than the drain time. Whoever holds a ticket or an
-// invitation is still let in. It returns early if ctx ends; Run goes on until
-// its own context ends, and closes the rooms that are left.
-func (s *Service) Drain(ctx context.Context) error {
-	s.drains.Store(true)
-	s.member.SetState(clusterv1.State_STATE_DRAINING)
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTime)
-	defer cancel()
-	// Two refreshes of everybody's view: nobody is sent here any more.
-	select {
-	case <-ctx.Done():
-	case <-time.After(2 * s.timing.WithDefaults().Refresh):
-	}
-	if left := s.rooms.awaitNone(ctx); left > 0 {
-		s.log.Info("rooms are left", "rooms", left)
-	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil // the budget is spent, which is no fault
-	}
-	return ctx.Err()
-}
 
 // background runs f on a goroutine that Run waits for.
 func (s *Service) background(f func(ctx context.Context)) {
