@@ -85,12 +85,10 @@ func (c *Conn) Next(cmd *msnp.Command) error {
 // Any goroutine may call it; it does not block, and does nothing once the
 // connection is closed.
 func (c *Conn) SetDeadline(t time.Time) {
-	o := &c.outbox
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if c.end.Load() == nil {
+	c.setReadDeadline(func(o *outbox) {
+		o.deadline = t
 		c.nc.SetReadDeadline(t)
-	}
+	})
 }
 
 // Reason returns why the connection has ended, or "" while it has not. Any

@@ -19,6 +19,8 @@ type outbox struct {
 	writing bool // a writer exists
 	cut     bool // the rest is lost; nothing is to be written any more
 	writer  sync.WaitGroup
+
+	deadline time.Time // of reading, as the handler has set it
 }
 
 // Send queues b, which must be whole lines or payloads.

@@ -11,3 +11,6 @@ import (
 func rawConn(net.Conn) syscall.RawConn { return nil }
 
 func (*fdSource) Read([]byte) (int, error) { return 0, errAgain }
+
+// hungUp is never asked.
+func hungUp(uintptr) bool { return false }

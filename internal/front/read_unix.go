@@ -39,3 +39,14 @@ func (s *fdSource) Read(p []byte) (int, error) {
 		return n, nil
 	}
 }
+
+// hungUp reports whether the client has closed its side, without taking
+// anything from it. What it has sent before hides that.
+func hungUp(fd uintptr) bool {
+	var b [1]byte
+	n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	if err == syscall.EAGAIN || err == syscall.EINTR {
+		return false
+	}
+	return err != nil || n == 0
+}
