@@ -62,6 +62,7 @@ type Crowd struct {
 
 	mu     sync.Mutex
 	wrong  []string
+	lost   []string // who lost a session last, and how
 	gone   []gone
 	talks  map[string]*talk // by the caller's email
 	talked int
@@ -173,6 +174,16 @@ func (c *Crowd) fail(format string, args ...any) {
 	}
 }
 
+// Losses tells of the last sessions that were lost.
+func (c *Crowd) Losses() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Join(c.lost, "\n")
+}
+
+// maxLost is how many of them are told.
+const maxLost = 3
+
 // At returns the emails of those whose session is at that address of a
 // notification node.
 func (c *Crowd) At(address string) []string {
@@ -202,11 +213,26 @@ func (c *Crowd) Move(emails ...string) {
 		m := c.byEmail[e]
 		m.mu.Lock()
 		l := m.line
-		m.at = "" // not there
+		m.line, m.at, m.status = nil, "", ""
 		m.mu.Unlock()
 		if l != nil {
 			_ = l.Close() // its reader sees the end
 		}
+	}
+}
+
+// Leave has the users hang up without a word and stay away until Return.
+func (c *Crowd) Leave(emails ...string) {
+	for _, e := range emails {
+		c.byEmail[e].away.Store(true)
+	}
+	c.Move(emails...)
+}
+
+// Return lets users who have left come back.
+func (c *Crowd) Return(emails ...string) {
+	for _, e := range emails {
+		c.byEmail[e].away.Store(false)
 	}
 }
 

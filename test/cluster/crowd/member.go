@@ -44,6 +44,8 @@ type member struct {
 	strangers []*member
 	rng       *rand.Rand // of the goroutine that lives
 
+	away atomic.Bool // stays offline
+
 	// ends is how often the user went, in the eyes of anybody: a session
 	// ended, or the user hid or blocked somebody.
 	ends atomic.Int64
@@ -120,6 +122,10 @@ var (
 func (m *member) live(ctx context.Context) {
 	pause := firstPause
 	for ctx.Err() == nil {
+		if m.away.Load() {
+			sleep(ctx, firstPause)
+			continue
+		}
 		if err := m.login(ctx); err != nil {
 			if ctx.Err() != nil {
 				return
@@ -279,6 +285,9 @@ func (m *member) over(l *line, last string, err error) {
 		m.crowd.count.away.Add(1)
 	case last != "OUT" || !errors.Is(err, io.EOF):
 		m.crowd.count.lost.Add(1)
+		m.crowd.mu.Lock()
+		m.crowd.lost = append(m.crowd.lost[max(0, len(m.crowd.lost)+1-maxLost):], ended.tail)
+		m.crowd.mu.Unlock()
 	}
 	close(l.ended)
 	l.Close()
@@ -368,6 +377,7 @@ func (m *member) act(ctx context.Context, l *line) error {
 	switch n := m.rng.IntN(100); {
 	case n < 3:
 		m.ends.Add(1)
+		defer m.ends.Add(1) // it may take a while to take effect
 		return m.change(ctx, l, "HDN")
 	case n < 45:
 		return m.change(ctx, l, someone(m.rng, states))
@@ -452,6 +462,7 @@ func (m *member) rename(ctx context.Context, l *line) error {
 // block moves a contact from AL to BL or back, as clients do.
 func (m *member) block(ctx context.Context, l *line, o *member) error {
 	m.ends.Add(1)
+	defer m.ends.Add(1) // it may take a while to take effect
 	allow, block := onList("AL", o.email), onList("BL", o.email)
 	if m.holds(block) {
 		m.unsetBlocked(o.email)
@@ -493,6 +504,9 @@ func (m *member) prepare(ctx context.Context, accounts directoryv1.AccountsClien
 	m.mu.Lock()
 	l, status := m.line, m.status
 	m.mu.Unlock()
+	if m.away.Load() && l == nil {
+		return nil
+	}
 	if l == nil || status == "" {
 		return fmt.Errorf("%s is not online", m.email)
 	}
@@ -521,6 +535,10 @@ func (m *member) prepare(ctx context.Context, accounts directoryv1.AccountsClien
 // compare says what the member was told that is not the truth.
 func (m *member) compare() (wrong []string) {
 	m.mu.Lock()
+	if m.line == nil {
+		m.mu.Unlock()
+		return nil // nobody is told anything
+	}
 	own, told, present := maps.Clone(m.book.facts), m.told, m.status != ""
 	shown, lists := maps.Clone(told.shown), maps.Clone(told.lists)
 	m.mu.Unlock()
