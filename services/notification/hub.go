@@ -107,7 +107,9 @@ func (h *hub) send(ctx context.Context, node string, m *clusterv1.Message) {
 		propagator.Inject(ctx, carrier)
 		m.Traceparent = carrier["traceparent"]
 	}
-	m.Sent = time.Now().UnixMicro()
+	if now := h.svc.cluster.Clock(); !now.IsZero() {
+		m.Sent = now.UnixMicro()
+	}
 	if h.svc.member.IsSelf(node) {
 		h.Deliver(ctx, node, m)
 		return
@@ -128,7 +130,7 @@ func (h *hub) Deliver(ctx context.Context, from string, m *clusterv1.Message) {
 	case *clusterv1.Message_Presence:
 		h.deliverPresence(ctx, kind.Presence)
 		if m.GetSent() != 0 {
-			h.svc.metrics.delivery.Record(ctx, time.Since(time.UnixMicro(m.GetSent())).Seconds())
+			h.svc.metrics.delivered(ctx, h.svc.cluster.Clock().Sub(time.UnixMicro(m.GetSent())), h.svc.lease())
 		}
 	case *clusterv1.Message_ListChanged:
 		for _, s := range h.of(msnp.MakeEmail(kind.ListChanged.GetEmail())) {

@@ -1,6 +1,8 @@
 package notification
 
 import (
+	"time"
+
 	"github.com/monarch-msn/monarch/msnp"
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
 )
@@ -37,9 +39,9 @@ type contact struct {
 	// shown is what our client was told of the contact, told what the
 	// contact's session at place was told of us.
 	shown, told view
-	// absentSince is when an audit first missed the contact's record, in
-	// nanoseconds since 1970, or zero. See session.audit.
-	absentSince int64
+	// absentSince is when an audit first missed the contact's record, as uptime
+	// tells it, or zero. See session.audit.
+	absentSince time.Duration
 }
 
 // place says which session of a contact to talk to.

@@ -150,7 +150,7 @@ func (s *session) authenticate(ctx context.Context, cmd *msnp.Command, p *msnp.P
 	s.conn.SetDeadline(time.Time{})
 	s.dialect.AppendUserOK(s.Lines(), cmd.TrID, s.email, s.name, s.verified)
 	s.dialect.AppendProfile(s.Lines(), msnp.Profile{
-		LoginTime: time.Now().Unix(),
+		LoginTime: s.svc.now().Unix(),
 		UserID:    s.userID,
 		Email:     s.email,
 		HasMail:   s.svc.cfg.Mail,

@@ -3,6 +3,7 @@ package notification
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.opentelemetry.io/otel/metric"
 )
@@ -12,6 +13,18 @@ import (
 type metrics struct {
 	delivery metric.Float64Histogram
 	repairs  metric.Int64Counter
+}
+
+// delivered records how long a message was under way, by Redis's clock, which
+// sender and receiver have each measured: one that seems to have come a little
+// before it was sent came at once. What lies further from the possible is no
+// measurement, but a step of that clock between the two: no message waits for
+// longer than a lease before it is published.
+func (m *metrics) delivered(ctx context.Context, took, lease time.Duration) {
+	if took < -time.Second || took > 2*lease {
+		return
+	}
+	m.delivery.Record(ctx, max(0, took).Seconds())
 }
 
 func newMetrics(meter metric.Meter, s *Service) (*metrics, error) {

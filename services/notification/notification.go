@@ -130,7 +130,7 @@ func (c Config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// Deps are what a node works with. None may be nil.
+// Deps are what a node works with. None but Now may be nil.
 type Deps struct {
 	Directory directoryv1.DirectoryClient
 	Cluster   *cluster.Client
@@ -138,6 +138,10 @@ type Deps struct {
 	Log       *slog.Logger
 	Meter     metric.Meter
 	Tracer    trace.Tracer
+	// Now is the time of day, which clients are told at their login; nil is
+	// time.Now. Nothing is decided by it: it may differ from that of other nodes
+	// and step. Called from any goroutine.
+	Now func() time.Time
 	// Version of the software, for the operator.
 	Version string
 }
@@ -149,6 +153,8 @@ type Service struct {
 	directory directoryv1.DirectoryClient
 	cluster   *cluster.Client
 	timing    cluster.Timing
+	now       func() time.Time // the time of day
+	started   time.Time
 	log       *slog.Logger
 	tracer    trace.Tracer
 	metrics   *metrics
@@ -182,11 +188,16 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 		directory: deps.Directory,
 		cluster:   deps.Cluster,
 		timing:    deps.Timing,
+		now:       deps.Now,
+		started:   time.Now(),
 		log:       deps.Log,
 		tracer:    deps.Tracer,
 		listeners: listeners,
 
 		forgetters: make(chan struct{}, forgettersAtOnce),
+	}
+	if s.now == nil {
+		s.now = time.Now
 	}
 	for _, name := range cfg.Dialects {
 		d, _ := msnp.DialectByName(name)
@@ -301,6 +312,10 @@ func (s *Service) full() bool { return s.hub.len() >= s.cfg.Capacity }
 // lease and refresh are the cluster's timing, with its defaults.
 func (s *Service) lease() time.Duration   { return s.timing.WithDefaults().Lease }
 func (s *Service) refresh() time.Duration { return s.timing.WithDefaults().Refresh }
+
+// uptime is a moment, for durations: the time since the node was made, which
+// goes on evenly where the time of day steps. It is never zero.
+func (s *Service) uptime() time.Duration { return max(1, time.Since(s.started)) }
 
 // background runs f on a goroutine that Run waits for.
 func (s *Service) background(f func(ctx context.Context)) {

@@ -157,13 +157,13 @@ func (s *session) missed(c *contact) {
 	if c.place.node == "" && c.shown.offline() {
 		return
 	}
-	now := time.Now()
+	now := s.svc.uptime()
 	if c.absentSince == 0 {
-		c.absentSince = now.UnixNano()
-		s.svc.auditor.again(s, now.Add(s.svc.lease()))
+		c.absentSince = now
+		s.svc.auditor.again(s, time.Now().Add(s.svc.lease()))
 		return
 	}
-	if now.Sub(time.Unix(0, c.absentSince)) >= s.svc.lease() {
+	if now-c.absentSince >= s.svc.lease() {
 		c.absentSince = 0
 		s.end(c, max(c.place.epoch, c.seen.epoch))
 	}

@@ -634,7 +634,7 @@ type Message struct {
 	Answer uint64 `protobuf:"varint,2,opt,name=answer,proto3" json:"answer,omitempty"`
 	// W3C traceparent of a sampled trace, else empty.
 	Traceparent string `protobuf:"bytes,3,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
-	// When it was sent, microseconds since 1970 by the sender's clock; zero when
+	// When it was sent, microseconds since 1970 by Redis's clock; zero when
 	// nobody measures.
 	Sent int64 `protobuf:"varint,4,opt,name=sent,proto3" json:"sent,omitempty"`
 	// Types that are valid to be assigned to Kind:
