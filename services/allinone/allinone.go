@@ -59,6 +59,13 @@ type Options struct {
 	// of production.
 	Cluster cluster.Options
 	Timing  cluster.Timing
+	// Clocks are the times of day of the notification nodes, in their order; a
+	// node without one has that of Cluster.Now. RedisClock is the time of day of
+	// the embedded Redis, read four times a second; nil is the process's. Both
+	// are for tests: clocks that differ and step must not be noticed by anybody.
+	// Called from any goroutine.
+	Clocks     []func() time.Time
+	RedisClock func() time.Time
 
 	Dispatch     dispatch.Config
 	Notification notification.Config
@@ -118,6 +125,8 @@ func (o *Options) validate() error {
 type Network struct {
 	opt   Options
 	redis *embeddedRedis // nil where a real one is used
+	// redisURL is where Redis is found.
+	redisURL string
 
 	client        *cluster.Client
 	directory     *directoryServer
@@ -173,7 +182,7 @@ func (n *Network) start(ctx context.Context) error {
 func (n *Network) startStores(ctx context.Context) error {
 	url := n.opt.Redis
 	if url == "" {
-		redis, err := startEmbeddedRedis()
+		redis, err := startEmbeddedRedis(n.opt.RedisClock)
 		if err != nil {
 			return fmt.Errorf("start embedded Redis: %w", err)
 		}
@@ -181,12 +190,12 @@ func (n *Network) startStores(ctx context.Context) error {
 		n.onClose(redis.close)
 		url = redis.url()
 	}
-	client, err := cluster.Open(url, n.opt.Cluster)
+	n.redisURL = url
+	client, err := n.openRedis(n.opt.Cluster.Now)
 	if err != nil {
 		return err
 	}
 	n.client = client
-	n.onClose(client.Close)
 	if err := client.Ping(ctx); err != nil {
 		return err
 	}
@@ -201,6 +210,18 @@ func (n *Network) startStores(ctx context.Context) error {
 	}
 	n.directory, err = n.startDirectory(ctx, database)
 	return err
+}
+
+// openRedis opens a client of Redis for a time of day.
+func (n *Network) openRedis(now func() time.Time) (*cluster.Client, error) {
+	opt := n.opt.Cluster
+	opt.Now = now
+	client, err := cluster.Open(n.redisURL, opt)
+	if err != nil {
+		return nil, err
+	}
+	n.onClose(client.Close)
+	return client, nil
 }
 
 // startServices listens everywhere before anything runs, so that a port in use
@@ -251,9 +272,19 @@ func (n *Network) startServices(ctx context.Context) error {
 		return err
 	}
 	for i, l := range notificationListeners {
+		now := n.opt.Cluster.Now
+		if i < len(n.opt.Clocks) {
+			now = n.opt.Clocks[i]
+		}
+		// As in a process of its own, each knows of epochs and of Redis's clock
+		// only what it has seen itself.
+		client, err := n.openRedis(now)
+		if err != nil {
+			return err
+		}
 		node, err := notification.New(n.opt.Notification, notification.Deps{
 			Directory: n.Directory(),
-			Cluster:   n.client, Timing: n.opt.Timing,
+			Cluster:   client, Timing: n.opt.Timing, Now: now,
 			Log:   n.logger("notification").With("number", i+1),
 			Meter: n.opt.Meter, Tracer: n.opt.Tracer, Version: n.opt.Version,
 		}, l)
@@ -419,6 +450,10 @@ func (n *Network) Switchboards() int { return len(n.switchboards) }
 func (n *Network) Switchboard(i int) string {
 	return n.switchboardAddrs[i%len(n.switchboardAddrs)]
 }
+
+// Redis returns the URL of the network's Redis, with the password of one that is
+// embedded.
+func (n *Network) Redis() string { return n.redisURL }
 
 // Operator returns host:port of the operator, empty where none runs.
 func (n *Network) Operator() string { return n.operatorAddr }

@@ -21,15 +21,17 @@ import (
 // embeddedRedis is a Redis-speaking server in this process. It keeps nothing
 // over a restart, which is all that the cluster asks of a Redis.
 type embeddedRedis struct {
-	server   *miniredis.Miniredis
+	server *miniredis.Miniredis
+	// now is its time of day, if that is not the process's.
+	now      func() time.Time
 	password string
 	stop     chan struct{}
 	stopped  chan struct{}
 }
 
-func startEmbeddedRedis() (*embeddedRedis, error) {
+func startEmbeddedRedis(now func() time.Time) (*embeddedRedis, error) {
 	r := &embeddedRedis{
-		server: miniredis.NewMiniRedis(), password: newToken(),
+		server: miniredis.NewMiniRedis(), now: now, password: newToken(),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	// The socket is open to every user of the machine.
@@ -46,21 +48,34 @@ const expireEvery = 250 * time.Millisecond
 
 // expire moves the server's clock, without which no key would ever expire. The
 // server could do that by itself, but then sorts all its keys at each command.
+//
+// A Redis goes by its time of day: where that steps forward, keys end early, and
+// where it steps back, they live for so much longer.
 func (r *embeddedRedis) expire() {
 	defer close(r.stopped)
 	tick := time.NewTicker(expireEvery)
 	defer tick.Stop()
-	last := time.Now()
+	last := r.read()
 	for {
 		select {
 		case <-r.stop:
 			return
 		case <-tick.C:
-			now := time.Now()
+			now := r.read()
 			r.server.FastForward(now.Sub(last))
 			last = now
 		}
 	}
+}
+
+// read looks at the clock, and sets the server's if that has one of its own.
+func (r *embeddedRedis) read() time.Time {
+	if r.now == nil {
+		return time.Now()
+	}
+	now := r.now()
+	r.server.SetTime(now)
+	return now
 }
 
 func (r *embeddedRedis) url() string { return "redis://:" + r.password + "@" + r.server.Addr() }
