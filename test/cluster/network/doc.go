@@ -8,6 +8,10 @@
 // of them are started at once; a test goes on when each says on its /readyz
 // that it is ready.
 //
+// Processes may be started again in place, and where the options say so each has
+// a [Host] of its own, so that the network between them can be cut. Hosts are
+// network namespaces: they take Linux, root and the program ip.
+//
 // What a test starts ends with it. A process that ends by itself fails the
 // test, and so does a network that does not leave in good order at the end.
 // When a test fails, the last lines of every process's output are printed.

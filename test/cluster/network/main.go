@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"testing"
 )
@@ -54,41 +53,19 @@ func (b *builder) remove() {
 	}
 }
 
-// launches are commands to start. All are started by one thread, because Linux
-// ends a process together with the thread that started it, and a thread of the
-// Go runtime may end sooner than the tests.
-var launches chan launch
+// launcher starts the processes that have no host of their own.
+var launcher *thread
 
-type launch struct {
-	cmd     *exec.Cmd
-	started chan<- error
-}
-
-// startLauncher begins to serve launches; stop ends that.
+// startLauncher begins that; stop ends it.
 func startLauncher() (stop func()) {
-	launches = make(chan launch)
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends here
-		for l := range launches {
-			l.started <- l.cmd.Start()
-		}
-	})
-	return func() {
-		close(launches)
-		serving.Wait()
-	}
+	launcher = newThread()
+	return launcher.stop
 }
 
 // start starts cmd so that it ends with this process at the latest.
 func start(cmd *exec.Cmd) error {
-	if launches == nil {
+	if launcher == nil {
 		return fmt.Errorf("start %s: TestMain does not call network.Main", cmd.Path)
 	}
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = attributes()
-	}
-	started := make(chan error, 1)
-	launches <- launch{cmd, started}
-	return <-started
+	return launcher.start(cmd)
 }

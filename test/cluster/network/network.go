@@ -1,7 +1,9 @@
 package network
 
 import (
+	"cmp"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +34,10 @@ type Options struct {
 	// role, counted from 0, and "" for that which is built from this tree. Nil
 	// is that one everywhere.
 	Binary func(role string, i int) string
+	// Hosts gives every process a [Host] of its own, and one to each store.
+	// Then the network has a Redis of its own, and a Database is on this
+	// machine or reached from it.
+	Hosts bool
 }
 
 // Network is one process for each role, or as many as wanted, on real stores.
@@ -41,8 +47,11 @@ type Network struct {
 	Redis *Redis
 	// RedisURL is where Redis is, DatabaseURL where the directories' database.
 	RedisURL, DatabaseURL string
-	Roles                 Roles
+	// RedisHost and DatabaseHost are where they run, if there are hosts.
+	RedisHost, DatabaseHost *Host
+	Roles                   Roles
 
+	lan           *lan // nil if there are no hosts
 	operator      string
 	dispatches    []string
 	notifications []string
@@ -85,12 +94,15 @@ func Start(t testing.TB, opt Options) *Network {
 	t.Helper()
 	RequireStores(t)
 	n := &Network{RedisURL: opt.Redis, DatabaseURL: opt.Database}
-	if n.RedisURL == "" {
-		n.Redis = StartRedis(t)
-		n.RedisURL = n.Redis.URL
-	}
 	if n.DatabaseURL == "" {
 		n.DatabaseURL = Database(t)
+	}
+	if opt.Hosts {
+		n.host(t, opt)
+	}
+	if n.RedisURL == "" {
+		n.Redis = startRedis(t, n.RedisHost)
+		n.RedisURL = n.Redis.URL
 	}
 	n.start(t, opt)
 	t.Cleanup(func() {
@@ -107,6 +119,91 @@ func Start(t testing.TB, opt Options) *Network {
 	}
 	n.watch(t)
 	return n
+}
+
+// host gives the stores their hosts.
+func (n *Network) host(t testing.TB, opt Options) {
+	t.Helper()
+	if opt.Redis != "" {
+		t.Fatal("a network with hosts has a Redis of its own")
+	}
+	n.lan = startLAN(t)
+	n.RedisHost = n.lan.host("redis")
+	n.DatabaseHost = n.lan.host("database")
+	// The server runs elsewhere, and may be shared with other tests.
+	server, err := url.Parse(n.DatabaseURL)
+	if err != nil {
+		t.Fatal("the URL of the database is none") // it may hold a password
+	}
+	here := n.DatabaseHost.port(cmp.Or(server.Port(), "5432"))
+	relay(t, n.DatabaseHost, here, server.Host)
+	server.Host = here
+	n.DatabaseURL = server.String()
+}
+
+// startRedis starts a server of the network's own and returns when it answers.
+func startRedis(t testing.TB, h *Host) *Redis {
+	t.Helper()
+	if h == nil {
+		return StartRedis(t)
+	}
+	path, err := findRedis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := h.port(redisPort)
+	r := &Redis{URL: "redis://" + addr, addr: addr}
+	r.Process = runProgram(t, h.Name, "", program{path: path, host: h, args: []string{
+		"--bind", h.Addr(), "--protected-mode", "no", "--port", redisPort,
+		"--save", "", "--appendonly", "no", "--daemonize", "no",
+	}})
+	r.AwaitReady()
+	return r
+}
+
+// Ports of the roles on hosts of their own.
+const (
+	clientPort    = "1863"
+	directoryPort = "7863"
+	operatorPort  = "8080"
+	telemetryPort = "9863"
+	redisPort     = "6379"
+)
+
+// place is where a process runs: its host, which is nil where there are none,
+// and the addresses that it listens on.
+type place struct {
+	name              string
+	host              *Host
+	listen, telemetry string
+}
+
+// places finds places for so many processes of a role.
+func (n *Network) places(t testing.TB, role string, count int, port string) []place {
+	t.Helper()
+	places := make([]place, max(count, 1))
+	for i := range places {
+		p := &places[i]
+		if p.name = role; len(places) > 1 || role == "notification" || role == "switchboard" {
+			p.name = fmt.Sprintf("%s %d", role, i+1)
+		}
+		if n.lan == nil {
+			p.listen, p.telemetry = Loopback(Port(t)), Loopback(Port(t))
+			continue
+		}
+		p.host = n.lan.host(p.name)
+		p.listen, p.telemetry = p.host.port(port), p.host.port(telemetryPort)
+	}
+	return places
+}
+
+// addresses returns where clients of places connect to.
+func addresses(places []place) []string {
+	var list []string
+	for _, p := range places {
+		list = append(list, p.listen)
+	}
+	return list
 }
 
 // start starts all roles, the switchboards and the first directory ahead of the
@@ -127,63 +224,52 @@ func (n *Network) start(t testing.TB, opt Options) {
 	keys := []string{"--key-file", filepath.Join(dir, "password.keys")}
 	database := []string{"--database", n.DatabaseURL}
 	redis := []string{"--redis", n.RedisURL}
-	var directories []string
-	for range max(opt.Directories, 1) {
-		directories = append(directories, Loopback(Port(t)))
-	}
-	directory := []string{"--directory", strings.Join(directories, ",")}
+	directories := n.places(t, "directory", opt.Directories, directoryPort)
+	directory := []string{"--directory", strings.Join(addresses(directories), ",")}
 
-	role := func(role string, i, of int, listen string, flags ...[]string) *Process {
-		name := role
-		if of > 1 {
-			name = fmt.Sprintf("%s %d", role, i+1)
+	role := func(role string, places []place, flags ...[]string) []*Process {
+		var processes []*Process
+		for i, at := range places {
+			binary := ""
+			if opt.Binary != nil {
+				binary = opt.Binary(role, i)
+			}
+			if binary == "" {
+				binary = Binary(t)
+			}
+			args := []string{role, "--listen", at.listen, "--telemetry.listen", at.telemetry}
+			for _, f := range append(flags, opt.Args[role]) {
+				args = append(args, f...)
+			}
+			program := server(t, binary, opt.Env, args)
+			program.host = at.host
+			p := runProgram(t, at.name, at.telemetry, program)
+			processes = append(processes, p)
+			if i == 0 && role == "directory" && len(places) > 1 {
+				// It makes the keys, which the others need.
+				p.AwaitReady()
+			}
 		}
-		binary := ""
-		if opt.Binary != nil {
-			binary = opt.Binary(role, i)
-		}
-		if binary == "" {
-			binary = Binary(t)
-		}
-		telemetry := Loopback(Port(t))
-		args := []string{role, "--listen", listen, "--telemetry.listen", telemetry}
-		for _, f := range append(flags, opt.Args[role]) {
-			args = append(args, f...)
-		}
-		return runProgram(t, name, telemetry, server(t, binary, opt.Env, args))
+		return processes
 	}
-	for i := range max(opt.Switchboards, 1) {
-		addr := Loopback(Port(t))
-		n.switchboards = append(n.switchboards, addr)
-		n.Roles.Switchboards = append(n.Roles.Switchboards,
-			role("switchboard", i, max(opt.Switchboards, 2), addr, redis))
-	}
+	switchboards := n.places(t, "switchboard", opt.Switchboards, clientPort)
+	n.switchboards = addresses(switchboards)
+	n.Roles.Switchboards = role("switchboard", switchboards, redis)
 	for _, p := range n.Roles.Switchboards {
 		// Who joins after them knows them from the start: nobody is told that
 		// there is no switchboard.
 		p.AwaitReady()
 	}
-	for i, addr := range directories {
-		n.Roles.Directories = append(n.Roles.Directories,
-			role("directory", i, len(directories), addr, database, keys, cluster, accounts))
-		if i == 0 && len(directories) > 1 {
-			// It makes the keys, which the others need.
-			n.Roles.Directories[0].AwaitReady()
-		}
-	}
-	n.operator = Loopback(Port(t))
-	n.Roles.Operator = role("operator", 0, 1, n.operator, redis, directory, cluster, accounts, operator)
-	for i := range max(opt.Dispatches, 1) {
-		addr := Loopback(Port(t))
-		n.dispatches = append(n.dispatches, addr)
-		n.Roles.Dispatches = append(n.Roles.Dispatches, role("dispatch", i, opt.Dispatches, addr, redis))
-	}
-	for i := range max(opt.Notifications, 1) {
-		addr := Loopback(Port(t))
-		n.notifications = append(n.notifications, addr)
-		n.Roles.Notifications = append(n.Roles.Notifications,
-			role("notification", i, max(opt.Notifications, 2), addr, redis, directory, cluster))
-	}
+	n.Roles.Directories = role("directory", directories, database, keys, cluster, accounts)
+	operators := n.places(t, "operator", 1, operatorPort)
+	n.operator = operators[0].listen
+	n.Roles.Operator = role("operator", operators, redis, directory, cluster, accounts, operator)[0]
+	dispatches := n.places(t, "dispatch", opt.Dispatches, clientPort)
+	n.dispatches = addresses(dispatches)
+	n.Roles.Dispatches = role("dispatch", dispatches, redis)
+	notifications := n.places(t, "notification", opt.Notifications, clientPort)
+	n.notifications = addresses(notifications)
+	n.Roles.Notifications = role("notification", notifications, redis, directory, cluster)
 	n.directory = dial(t, directory[1])
 }
 

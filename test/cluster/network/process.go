@@ -57,6 +57,8 @@ type program struct {
 	env []string
 	// ends says that it is to end by itself.
 	ends bool
+	// host is where it runs; nil is where the test runs.
+	host *Host
 	// prepare, if there is one, has the last word on each command before it
 	// is started.
 	prepare func(*exec.Cmd)
@@ -172,6 +174,10 @@ func (p *Process) Start() error {
 	if p.program.prepare != nil {
 		p.program.prepare(e.cmd)
 	}
+	start := start
+	if p.program.host != nil {
+		start = p.program.host.thread.start
+	}
 	if err := start(e.cmd); err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
@@ -200,6 +206,9 @@ func (p *Process) Starts() int {
 	defer p.mu.Unlock()
 	return p.count
 }
+
+// Host returns where the process runs; nil if it has no host of its own.
+func (p *Process) Host() *Host { return p.program.host }
 
 // PID returns the id of the process, or that which it had last.
 func (p *Process) PID() int { return p.last().cmd.Process.Pid }
