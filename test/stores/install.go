@@ -32,6 +32,9 @@ func neededPrograms() needs {
 		"a C compiler", "gcc libc6-dev", func() bool {
 			return os.Getenv("CC") != "" || find("gcc") != "" || find("clang") != ""
 		},
+	}, {
+		// Tests wire processes to networks that they can cut.
+		"the program ip", "iproute2", func() bool { return find("ip") != "" },
 	}}}
 	for _, s := range []store{redis, postgres} {
 		if os.Getenv(s.variable) == "" {
