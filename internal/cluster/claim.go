@@ -172,10 +172,18 @@ func (m *Member) reclaimed(node string, s, current *clusterv1.Session) (*cluster
 func (m *Member) enterAndRead(ctx context.Context, node, email string) (record, error) {
 	ctx, cancel := m.c.bound(ctx)
 	defer cancel()
-	pipe := m.c.rdb.Pipeline()
-	added := pipe.SAdd(ctx, m.c.keys.members(node), email)
-	read := pipe.Get(ctx, m.c.keys.session(email))
-	_, _ = pipe.Exec(ctx) // the commands hold their own errors
+	var (
+		keys  = []string{m.c.keys.members(node), m.c.keys.session(email)}
+		added *redis.IntCmd
+		read  *redis.StringCmd
+	)
+	m.c.pipeline(ctx, keys, func(pipe redis.Pipeliner, i int) {
+		if i == 0 {
+			added = pipe.SAdd(ctx, keys[0], email)
+		} else {
+			read = pipe.Get(ctx, keys[1])
+		}
+	})
 	if err := added.Err(); err != nil {
 		return record{}, err
 	}

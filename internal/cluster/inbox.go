@@ -99,6 +99,9 @@ func (in *inbox) run(ctx context.Context) {
 
 // hear subscribes on a connection of its own and receives until that breaks.
 func (in *inbox) hear(ctx context.Context) (heard bool, err error) {
+	// A replica takes subscriptions as its master does, and who publishes with
+	// the master would not reach them.
+	in.m.c.remap(ctx)
 	var ps *redis.PubSub
 	if in.m.c.sharded {
 		ps = in.m.c.rdb.SSubscribe(ctx)

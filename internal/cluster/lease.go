@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
@@ -95,15 +96,15 @@ func (m *Member) join(ctx context.Context, id string) (begun time.Time, err erro
 	if err := m.c.rdb.SAdd(ctx, m.c.keys.nodes(), id).Err(); err != nil {
 		return begun, unavailable("join the cluster", err)
 	}
-	begun = time.Now()
-	told, err := m.c.rdb.Time(ctx).Result()
-	if err != nil {
+	if err := m.c.clock(ctx, m.c.keys.node(id)); err != nil {
 		return begun, unavailable("join the cluster", err)
 	}
-	m.c.epochs.measure(told, begun, time.Now())
 	// What the others have seen must count before the first claim.
-	if _, err := m.c.readNodes(ctx, nil, m.timing.Lease); err != nil {
+	switch r, err := m.c.readNodes(ctx, nil, m.timing.Lease); {
+	case err != nil:
 		return begun, fmt.Errorf("join the cluster: %w", err)
+	case !r.whole():
+		return begun, unavailable("join the cluster", errors.New("some nodes' leases cannot be read"))
 	}
 	value, err := m.record(id)
 	if err != nil {
@@ -120,7 +121,7 @@ func (m *Member) join(ctx context.Context, id string) (begun time.Time, err erro
 // message to the own inbox, by which a deaf subscription is found out. It
 // returns errLost if there is no lease any more.
 func (m *Member) beat(ctx context.Context) error {
-	id := m.ID()
+	id, in := m.ID(), m.inbox()
 	value, err := m.record(id)
 	if err != nil {
 		return fmt.Errorf("renew the lease: %w", err)
@@ -128,17 +129,26 @@ func (m *Member) beat(ctx context.Context) error {
 	// Several attempts should fit into one lease.
 	ctx, cancel := context.WithTimeout(ctx, min(m.c.command, max(m.timing.Lease/4, m.timing.Beat)))
 	defer cancel()
-	begun := time.Now()
-	pipe := m.c.rdb.Pipeline()
-	renewed := pipe.SetArgs(ctx, m.c.keys.node(id), value, redis.SetArgs{Mode: "XX", TTL: m.timing.Lease})
-	clock := pipe.Time(ctx)
-	// Should the list have lost us, or a sweeper thought us dead while we joined.
-	pipe.SAdd(ctx, m.c.keys.nodes(), id)
-	m.c.publish(ctx, pipe, m.c.keys.inbox(id), pulse(id))
-	_, _ = pipe.Exec(ctx) // the commands hold their own errors
-	if told, err := clock.Result(); err == nil {
-		m.c.epochs.measure(told, begun, time.Now())
-	}
+	var (
+		begun   = time.Now()
+		hearing = in.hears.Load()
+		keys    = []string{m.c.keys.node(id), m.c.keys.nodes()}
+		renewed *redis.StatusCmd
+		reached *redis.IntCmd
+		clock   sync.WaitGroup
+	)
+	clock.Go(func() { _ = m.c.clock(ctx, keys[0]) }) // the next beat measures again
+	m.c.pipeline(ctx, keys, func(pipe redis.Pipeliner, i int) {
+		if i == 0 {
+			renewed = pipe.SetArgs(ctx, keys[0], value, redis.SetArgs{Mode: "XX", TTL: m.timing.Lease})
+			reached = m.c.publish(ctx, pipe, m.c.keys.inbox(id), pulse(id))
+		} else {
+			// Should the list have lost us, or a sweeper thought us dead while
+			// we joined.
+			pipe.SAdd(ctx, keys[1], id)
+		}
+	})
+	clock.Wait()
 	switch err := renewed.Err(); {
 	case errors.Is(err, redis.Nil):
 		return errLost
@@ -146,6 +156,13 @@ func (m *Member) beat(ctx context.Context) error {
 		return unavailable("renew the lease", err)
 	}
 	m.stand(id, begun)
+	if n, err := reached.Result(); err == nil && n == 0 && hearing {
+		// Whoever sends to this node reaches it no more than this did. The
+		// subscription is with a server that has lost its place to another,
+		// which need not end the connection: it may hang, or follow the other.
+		m.log.Warn("inbox is not where it is sent to, opening it anew")
+		in.reopen()
+	}
 	return nil
 }
 

@@ -36,12 +36,12 @@ func (c *Client) Lookup(ctx context.Context, emails []string) (map[string]*clust
 func (c *Client) readAll(ctx context.Context, emails []string) ([]record, error) {
 	ctx, cancel := c.bound(ctx)
 	defer cancel()
-	pipe := c.rdb.Pipeline()
-	replies := make([]*redis.StringCmd, len(emails))
+	keys := make([]string, len(emails))
 	for i, email := range emails {
-		replies[i] = pipe.Get(ctx, c.keys.session(email))
+		keys[i] = c.keys.session(email)
 	}
-	_, _ = pipe.Exec(ctx) // the commands hold their own errors
+	replies := make([]*redis.StringCmd, len(emails))
+	c.pipeline(ctx, keys, func(pipe redis.Pipeliner, i int) { replies[i] = pipe.Get(ctx, keys[i]) })
 	records := make([]record, len(emails))
 	for i, reply := range replies {
 		var err error

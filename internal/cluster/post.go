@@ -61,12 +61,14 @@ func (m *Member) postRound(ctx context.Context, round []*batch) {
 func (m *Member) publish(ctx context.Context, round []*batch) (reached []int64, errs []error) {
 	ctx, cancel := m.c.bound(ctx)
 	defer cancel()
-	pipe := m.c.rdb.Pipeline()
-	replies := make([]*redis.IntCmd, len(round))
+	channels := make([]string, len(round))
 	for i, b := range round {
-		replies[i] = m.c.publish(ctx, pipe, m.c.keys.inbox(b.to), b.payload)
+		channels[i] = m.c.keys.inbox(b.to)
 	}
-	_, _ = pipe.Exec(ctx) // the commands hold their own errors
+	replies := make([]*redis.IntCmd, len(round))
+	m.c.pipeline(ctx, channels, func(pipe redis.Pipeliner, i int) {
+		replies[i] = m.c.publish(ctx, pipe, channels[i], round[i].payload)
+	})
 	for _, reply := range replies {
 		n, err := reply.Result()
 		reached = append(reached, n)

@@ -49,6 +49,10 @@ type reading struct {
 	nodes   []*clusterv1.Node          // whose lease stands, by id
 	byID    map[string]*clusterv1.Node // the same
 	absent  []string                   // ids listed without a lease
+	// Ids whose lease could not be read, or not even whether there is one, as
+	// the server of a Redis Cluster that has it does not answer.
+	unread   []string
+	unlisted bool // the list itself could not be read
 	// Ids whose lease has longer to run than any lease is given: Redis's clock
 	// has stepped back, and leases end by that clock.
 	overlong []string
@@ -79,7 +83,7 @@ func (c *Client) Watch(timing Timing, log *slog.Logger) *View {
 func (v *View) Run(ctx context.Context) error {
 	ticker := time.NewTicker(v.timing.Refresh)
 	defer ticker.Stop()
-	failing := false
+	failing, partial := false, false
 	for {
 		r, err := v.c.readNodes(ctx, v.seen(), v.timing.Lease)
 		switch {
@@ -89,10 +93,12 @@ func (v *View) Run(ctx context.Context) error {
 			v.log.Warn("cluster view stands still", "error", err)
 			failing = true
 		case err == nil:
-			if failing {
+			if failing || partial && r.whole() {
 				v.log.Info("cluster view is read again")
-				failing = false
+			} else if !partial && !r.whole() {
+				v.log.Warn("cluster view stands still in part", "unread", len(r.unread))
 			}
+			failing, partial = false, !r.whole()
 			v.install(r)
 			if v.judge != nil {
 				v.judge(r)
@@ -114,13 +120,10 @@ func (v *View) shorten(ctx context.Context, ids []string) {
 	ctx, cancel := v.c.bound(ctx)
 	defer cancel()
 	for chunk := range slices.Chunk(ids, page) {
-		pipe := v.c.rdb.Pipeline()
-		for _, id := range chunk {
-			pipe.PExpire(ctx, v.c.keys.node(id), v.timing.Lease)
-		}
-		if _, err := pipe.Exec(ctx); err != nil && ctx.Err() == nil {
-			v.log.Debug("shorten leases", "error", err) // the next refresh tries again
-		}
+		keys := v.c.nodeKeys(chunk)
+		v.c.pipeline(ctx, keys, func(pipe redis.Pipeliner, i int) {
+			pipe.PExpire(ctx, keys[i], v.timing.Lease) // the next refresh tries again
+		})
 	}
 }
 
@@ -137,10 +140,19 @@ func (v *View) seen() []string {
 	return ids
 }
 
-// install makes r the view.
+// install makes r the view. A node whose lease could not be read stays as it
+// was read last: of those on a server that does not answer nobody can tell which
+// live, and those on the others live and die as ever.
 func (v *View) install(r *reading) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	for _, id := range r.unread {
+		if n := v.last.Load().byID[id]; n != nil {
+			r.nodes = append(r.nodes, n)
+			r.byID[id] = n
+		}
+	}
+	slices.SortFunc(r.nodes, func(a, b *clusterv1.Node) int { return strings.Compare(a.Id, b.Id) })
 	for _, n := range r.nodes {
 		v.present[n.Id] = sighting{n, r.started}
 	}
@@ -215,52 +227,82 @@ func (v *View) fuller(a, b *clusterv1.Node) bool {
 }
 
 // readNodes reads the list of nodes and every record on it, and the records of
-// nodes in also. No lease of a node has longer to run than lease.
+// nodes in also. No lease of a node has longer to run than lease. On Redis
+// Cluster a reading can be partial; it is an error if nothing could be read.
 func (c *Client) readNodes(ctx context.Context, also []string, lease time.Duration) (*reading, error) {
-	ctx, cancel := c.bound(ctx)
-	defer cancel()
 	r := &reading{started: time.Now(), byID: make(map[string]*clusterv1.Node)}
-	listed, err := c.rdb.SMembersMap(ctx, c.keys.nodes()).Result()
-	if err != nil {
-		return nil, unavailable("read the list of nodes", err)
+	step, cancel := c.bound(ctx)
+	listed, unlisted := c.rdb.SMembersMap(step, c.keys.nodes()).Result()
+	cancel()
+	if unlisted != nil && !c.sharded {
+		return nil, unavailable("read the list of nodes", unlisted)
 	}
+	r.unlisted = unlisted != nil
 	ids := slices.AppendSeq(also, maps.Keys(listed))
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	for chunk := range slices.Chunk(ids, page) {
-		pipe := c.rdb.Pipeline()
-		replies := make([]*redis.StringCmd, len(chunk))
-		left := make([]*redis.DurationCmd, len(chunk))
-		for i, id := range chunk {
-			replies[i] = pipe.Get(ctx, c.keys.node(id))
-			left[i] = pipe.PTTL(ctx, c.keys.node(id))
-		}
-		_, _ = pipe.Exec(ctx) // the commands hold their own errors
-		for i, id := range chunk {
-			value, err := replies[i].Bytes()
-			if errors.Is(err, redis.Nil) {
-				if _, ok := listed[id]; ok {
-					r.absent = append(r.absent, id)
-				}
-				continue
-			}
-			if err != nil {
-				return nil, unavailable("read node "+id, err)
-			}
-			n := new(clusterv1.Node)
-			if err := proto.Unmarshal(value, n); err != nil || n.Id != id {
-				// A lease that we cannot read is a lease all the same: the node
-				// lives, it can only not be picked.
-				n = &clusterv1.Node{Id: id}
-			}
-			c.epochs.observe(n.Epoch)
-			// What cannot be read says nothing, and is read again soon.
-			if d, err := left[i].Result(); err == nil && d > lease {
-				r.overlong = append(r.overlong, id)
-			}
-			r.nodes = append(r.nodes, n)
-			r.byID[id] = n
+		if err := c.readLeases(ctx, r, chunk, listed, lease); err != nil {
+			return nil, err
 		}
 	}
+	if unlisted != nil && len(r.unread) == len(ids) {
+		return nil, unavailable("read the list of nodes", unlisted)
+	}
 	return r, nil
+}
+
+// readLeases adds the records of some nodes to r.
+func (c *Client) readLeases(ctx context.Context, r *reading, ids []string, listed map[string]struct{}, lease time.Duration) error {
+	ctx, cancel := c.bound(ctx)
+	defer cancel()
+	keys := c.nodeKeys(ids)
+	replies := make([]*redis.StringCmd, len(ids))
+	left := make([]*redis.DurationCmd, len(ids))
+	c.pipeline(ctx, keys, func(pipe redis.Pipeliner, i int) {
+		replies[i] = pipe.Get(ctx, keys[i])
+		left[i] = pipe.PTTL(ctx, keys[i])
+	})
+	for i, id := range ids {
+		value, err := replies[i].Bytes()
+		if errors.Is(err, redis.Nil) {
+			if _, ok := listed[id]; ok {
+				r.absent = append(r.absent, id)
+			}
+			continue
+		}
+		if err != nil {
+			if !c.sharded {
+				return unavailable("read node "+id, err)
+			}
+			r.unread = append(r.unread, id)
+			continue
+		}
+		n := new(clusterv1.Node)
+		if err := proto.Unmarshal(value, n); err != nil || n.Id != id {
+			// A lease that we cannot read is a lease all the same: the node
+			// lives, it can only not be picked.
+			n = &clusterv1.Node{Id: id}
+		}
+		c.epochs.observe(n.Epoch)
+		// What cannot be read says nothing, and is read again soon.
+		if d, err := left[i].Result(); err == nil && d > lease {
+			r.overlong = append(r.overlong, id)
+		}
+		r.nodes = append(r.nodes, n)
+		r.byID[id] = n
+	}
+	return nil
+}
+
+// whole reports whether nothing is missing from a reading.
+func (r *reading) whole() bool { return !r.unlisted && len(r.unread) == 0 }
+
+// nodeKeys returns where the leases of some nodes are.
+func (c *Client) nodeKeys(ids []string) []string {
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = c.keys.node(id)
+	}
+	return keys
 }
