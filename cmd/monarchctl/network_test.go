@@ -147,13 +147,22 @@ func (n *network) eventually(what string, holds func() bool) {
 // node is a notification node that serves nobody and keeps what it is sent.
 type node struct {
 	*cluster.Member
+	drain    *cluster.Drain
 	messages chan *clusterv1.Message
 }
 
-func (d *node) Deliver(_ context.Context, _ string, m *clusterv1.Message) { d.messages <- m }
-func (d *node) Undelivered(string, *clusterv1.Message)                    {}
-func (d *node) Gone(string)                                               {}
-func (d *node) Resync(string, string)                                     {}
+// Deliver drains when it is told to, and keeps all else.
+func (d *node) Deliver(_ context.Context, from string, m *clusterv1.Message) {
+	if m.GetDrain() != nil {
+		d.drain.Deliver(from, m)
+		return
+	}
+	d.messages <- m
+}
+
+func (d *node) Undelivered(string, *clusterv1.Message) {}
+func (d *node) Gone(string)                            {}
+func (d *node) Resync(string, string)                  {}
 
 // startNode starts a node on which users are logged in, and waits until the
 // operator sees it.
@@ -170,6 +179,8 @@ func (n *network) startNode(emails ...string) *node {
 		Timing: quick,
 		Load:   func() int { return len(emails) },
 	}, d)
+	d.drain = d.Member.Drain(func(context.Context) {})
+	start(n.t, d.drain.Run)
 	start(n.t, d.Run)
 	<-d.Ready()
 	for _, email := range emails {

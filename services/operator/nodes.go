@@ -2,11 +2,16 @@ package operator
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
+	"github.com/monarch-msn/monarch/internal/cluster"
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
 	"github.com/monarch-msn/monarch/services/operator/api"
 )
@@ -33,9 +38,8 @@ func (s *Service) listNodes(*http.Request) (any, error) {
 // listSessions answers with every session of one node.
 func (s *Service) listSessions(r *http.Request) (any, error) {
 	id := r.PathValue("node")
-	known := slices.ContainsFunc(s.member.View().Nodes(), func(n *clusterv1.Node) bool { return n.GetId() == id })
-	if !known {
-		return nil, refuse(http.StatusNotFound, "there is no node %q", id)
+	if _, err := s.findNode(id); err != nil {
+		return nil, err
 	}
 	sessions, err := s.cluster.Sessions(r.Context(), id)
 	if err != nil {
@@ -47,6 +51,57 @@ func (s *Service) listSessions(r *http.Request) (any, error) {
 		list.Sessions = append(list.Sessions, sessionOf(session))
 	}
 	return list, nil
+}
+
+// findNode returns a node that holds a lease, or a refusal.
+func (s *Service) findNode(id string) (*clusterv1.Node, error) {
+	node := s.member.View().Node(id)
+	if node == nil {
+		return nil, refuse(http.StatusNotFound, "there is no node %q (dispatch servers and directories are none)", id)
+	}
+	return node, nil
+}
+
+// drainNode has a node leave the service, and stay. resumeNode takes that back.
+// To ask again changes nothing.
+func (s *Service) drainNode(r *http.Request) (any, error)  { return s.tellDrain(r, false) }
+func (s *Service) resumeNode(r *http.Request) (any, error) { return s.tellDrain(r, true) }
+
+// drainTimeout is how long a node has to answer, which it does at once.
+const drainTimeout = 5 * time.Second
+
+func (s *Service) tellDrain(r *http.Request, resume bool) (any, error) {
+	node, err := s.findNode(r.PathValue("node"))
+	if err != nil {
+		return nil, err
+	}
+	switch node.GetRole() {
+	case clusterv1.Role_ROLE_NOTIFICATION, clusterv1.Role_ROLE_SWITCHBOARD:
+	default:
+		return nil, refuse(http.StatusConflict, "node %q does not drain: its role is %s, and only notification and switchboard keep clients",
+			node.GetId(), word(node.GetRole().String(), "ROLE_"))
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), drainTimeout)
+	defer cancel()
+	answer, err := s.member.Ask(ctx, node.GetId(), &clusterv1.Message{Kind: &clusterv1.Message_Drain{
+		Drain: &clusterv1.Drain{Resume: resume},
+	}})
+	switch {
+	case errors.Is(err, cluster.ErrNobody):
+		return nil, fault(http.StatusServiceUnavailable, err, "node %q cannot be reached: it has just ended, or is cut off from Redis", node.GetId())
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, fault(http.StatusGatewayTimeout, err, "node %q did not answer in time", node.GetId())
+	case err != nil:
+		return nil, clusterError(err, "drain node "+node.GetId())
+	}
+	state := answer.GetDrain().GetState()
+	if resume && state != clusterv1.State_STATE_SERVING {
+		return nil, refuse(http.StatusConflict, "node %q cannot resume: its process was told to end", node.GetId())
+	}
+	// The view learns of it with the node's next heartbeat.
+	node = proto.CloneOf(node)
+	node.State = state
+	return nodeOf(node), nil
 }
 
 func nodeOf(n *clusterv1.Node) api.Node {

@@ -51,6 +51,8 @@ func (s *Service) routes() []route {
 		{pattern: "POST /api/v1/contacts/batch", handle: s.importContacts},
 
 		{pattern: "GET /api/v1/nodes", handle: s.listNodes},
+		{pattern: "POST /api/v1/nodes/{node}/drain", handle: s.drainNode},
+		{pattern: "POST /api/v1/nodes/{node}/resume", handle: s.resumeNode},
 		{pattern: "GET /api/v1/nodes/{node}/sessions", handle: s.listSessions},
 
 		{pattern: "GET /api/v1/sessions/{email}", handle: s.getSession},
@@ -171,6 +173,9 @@ func (s *Service) record(r *http.Request, rt route, status int, elapsed time.Dur
 	}
 	if email := r.PathValue("email"); email != "" {
 		attrs = append(attrs, slog.String("email", email))
+	}
+	if node := r.PathValue("node"); node != "" {
+		attrs = append(attrs, slog.String("node", node))
 	}
 	if err != nil {
 		attrs = append(attrs, slog.Any("error", err))
