@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -353,7 +354,25 @@ func (s *postgresServer) kill() error {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	<-s.Done()
+	// The next start finds their memory in use as long as one of them lives.
+	for begin := time.Now(); slices.ContainsFunc(family, lives); time.Sleep(time.Millisecond) {
+		if time.Since(begin) > Patience {
+			return fmt.Errorf("some process of %s did not die within %v", s.Name, Patience)
+		}
+	}
 	return nil
+}
+
+// lives reports whether a process is there and not merely waited for.
+func lives(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	// The state stands behind the name, which is in parentheses.
+	text := string(stat)
+	_, state, _ := strings.Cut(text[strings.LastIndexByte(text, ')')+1:], " ")
+	return !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
 }
 
 func (p *Postgres) primary() *postgresServer { return p.servers[0] }
