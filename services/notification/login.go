@@ -89,7 +89,10 @@ func (s *session) identify(cmd *msnp.Command, p *msnp.Params) error {
 	if s.phase == msnp.Challenged {
 		return front.Closing(front.ReasonProtocol, msnp.CodeNotExpected)
 	}
-	if s.svc.full() || s.svc.draining() && !s.svc.needed() {
+	if s.svc.draining() && !s.svc.needed() {
+		return s.sendAway(cmd)
+	}
+	if s.seat = s.svc.admission.hold(time.Now()); s.seat == nil {
 		return s.sendAway(cmd)
 	}
 	s.email, s.challenge, s.phase = email, msnp.NewChallenge(), msnp.Challenged
@@ -105,6 +108,7 @@ func (s *session) sendAway(cmd *msnp.Command) error {
 		return refused(msnp.CodeUnavailable)
 	}
 	if err != nil {
+		s.svc.admission.metrics.refused(refusedFull)
 		return refused(msnp.CodeBusy)
 	}
 	to, err := cluster.AddressFor(node, s.listener.Name, s.conn.LocalAddr().Addr())
@@ -134,6 +138,14 @@ func (s *session) authenticate(ctx context.Context, cmd *msnp.Command, p *msnp.P
 		// The shape of the answer is as wrong as its content could be.
 		return refused(msnp.CodeAuthentication)
 	}
+	if !s.svc.admission.take(s.seat, time.Now()) {
+		s.svc.admission.metrics.refused(refusedFull)
+		return refused(msnp.CodeBusy)
+	}
+	if err := s.svc.admission.enter(s.conn); err != nil {
+		return err
+	}
+	defer s.svc.admission.exit()
 	ctx, cancel := s.call(ctx)
 	defer cancel()
 	login, err := s.svc.directory.Login(ctx, &directoryv1.LoginRequest{

@@ -36,6 +36,7 @@ import (
 type Config struct {
 	front.Config `embed:""`
 	Limits       `embed:""`
+	LoginConfig  `embed:""`
 
 	Dialects     []string      `help:"Dialects served; empty serves MSNP2 to MSNP7." placeholder:"MSNP7,..."`
 	VERReplyList bool          `name:"ver-reply-list" help:"Answer VER with all common dialects, as Gaim 0.60 and aMSN need it."`
@@ -86,6 +87,7 @@ func (c Config) withDefaults() Config {
 	c.DownloadURL = cmp.Or(c.DownloadURL, "http://messenger.example.com/download")
 	c.InfoURL = cmp.Or(c.InfoURL, "http://messenger.example.com/")
 	c.Limits = c.Limits.withDefaults()
+	c.LoginConfig = c.LoginConfig.withDefaults()
 	c.SiteID = cmp.Or(c.SiteID, 2)
 	c.ChallengeInterval = cmp.Or(c.ChallengeInterval, 30*time.Minute)
 	c.ChallengeTimeout = cmp.Or(c.ChallengeTimeout, 50*time.Second)
@@ -97,7 +99,7 @@ func (c Config) withDefaults() Config {
 
 // Validate returns all faults of the configuration, joined.
 func (c Config) Validate() error {
-	faults := []error{c.Config.Validate(), c.Limits.validate(), c.validatePages()}
+	faults := []error{c.Config.Validate(), c.Limits.validate(), c.LoginConfig.validate(), c.validatePages()}
 	for _, name := range c.Dialects {
 		if _, ok := msnp.DialectByName(name); !ok {
 			faults = append(faults, fmt.Errorf("dialects: %q is unknown, MSNP2 to MSNP7 are served", name))
@@ -164,6 +166,7 @@ type Service struct {
 	listeners  []front.Listener
 	member     *cluster.Member
 	hub        *hub
+	admission  *admission
 	auditor    *auditor
 	challenger *challenger
 
@@ -214,6 +217,9 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 	if s.front, err = front.NewServer(cfg.Config, deps.Log, deps.Meter, "notification"); err != nil {
 		return nil, err
 	}
+	if s.admission, err = newAdmission(cfg.LoginConfig, cfg.Capacity, deps.Meter); err != nil {
+		return nil, err
+	}
 	node := &clusterv1.Node{
 		Role:     clusterv1.Role_ROLE_NOTIFICATION,
 		Capacity: uint32(cfg.Capacity),
@@ -224,7 +230,7 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 		node.Addresses = append(node.Addresses, &clusterv1.Address{Listener: l.Name, Address: l.Advertise})
 	}
 	s.member = deps.Cluster.Member(cluster.MemberConfig{
-		Node: node, Timing: deps.Timing, Load: s.hub.len, Log: deps.Log, Meter: deps.Meter,
+		Node: node, Timing: deps.Timing, Load: s.admission.load, Log: deps.Log, Meter: deps.Meter,
 	}, s.hub)
 	s.drain = s.member.Drain(s.shed)
 	return s, nil
@@ -306,8 +312,6 @@ func (s *Service) ID() string { return s.member.ID() }
 
 // Sessions returns how many users have a session on this node.
 func (s *Service) Sessions() int { return s.hub.len() }
-
-func (s *Service) full() bool { return s.hub.len() >= s.cfg.Capacity }
 
 // lease and refresh are the cluster's timing, with its defaults.
 func (s *Service) lease() time.Duration   { return s.timing.WithDefaults().Lease }

@@ -30,6 +30,7 @@ type session struct {
 	// challenge is the salt of the USR exchange under way, for email.
 	challenge string
 	email     msnp.Email
+	seat      *seat // on this node, see admission; nil before the challenge
 
 	// record is this session's place in the cluster, once claimed.
 	record *clusterv1.Session
@@ -194,6 +195,7 @@ func (s *session) leave() {
 	s.svc.auditor.forget(s)
 	s.svc.challenger.forget(s)
 	s.svc.hub.remove(s)
+	s.svc.admission.free(s.seat)
 	if s.record == nil {
 		return
 	}
