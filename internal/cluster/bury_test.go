@@ -70,7 +70,7 @@ func TestBurial(t *testing.T) {
 				begun := time.Now()
 				if len(test.want) > 0 && test.want[0] == "10 sent" {
 					n.Send("sent", notice("x"))
-					n.out.take()
+					n.out.take(n.out.waiting())
 				}
 
 				var got []string

@@ -31,11 +31,12 @@ var (
 	errEnded = errors.New("node has left the cluster")
 )
 
-// outbox takes messages from anybody and publishes them from one goroutine.
+// outbox takes messages from anybody, to be published.
 //
-// One pipeline is under way at a time. What gathers meanwhile leaves with the
-// next as one batch for each destination: when idle a message leaves at once,
-// under load Redis sees far fewer operations than there are messages.
+// One pipeline is under way at a time, to each server. What gathers meanwhile
+// leaves with the next as one batch for each destination: when idle a message
+// leaves at once, under load Redis sees far fewer operations than there are
+// messages.
 //
 // Every batch to a destination has the next number, and keeps it when it has to
 // be tried again, so the receiver can tell a repetition from news. Messages
@@ -64,6 +65,7 @@ type queue struct {
 	bytes    int    // of items and of those under way
 	sequence uint64 // of the last batch
 	settled  uint64 // of the last batch that is published or given up
+	underWay int    // batches that are neither
 	dropped  bool   // since the last batch
 }
 
@@ -134,45 +136,78 @@ func (o *outbox) put(to string, msg *clusterv1.Message, ask *asked) error {
 	return nil
 }
 
-// take cuts the next round of batches. stale are messages that waited too long
-// for Redis, or whose asker has gone.
-func (o *outbox) take() (round []*batch, stale []item) {
+// waiting lists the destinations that have something to send, in the order in
+// which they got it. One that has a batch under way is left out: its next must
+// not overtake that.
+func (o *outbox) waiting() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for size := 0; len(o.ready) > 0 && size < roundBytes; {
-		q := o.ready[0]
-		b := &batch{from: o.from, to: q.to}
-		bytes := 0
-		for len(q.items) > 0 {
-			it := q.items[0]
-			if gone := it.ask != nil && it.ask.left.Load(); gone || o.stale(it) {
-				stale = append(stale, it)
-				q.dropped = q.dropped || !gone
-			} else if len(b.items) > 0 && bytes+len(it.wire) > batchBytes {
-				break
-			} else {
-				b.items = append(b.items, it)
-				bytes += len(it.wire)
-			}
-			q.items[0] = item{}
-			q.items = q.items[1:]
+	to := make([]string, 0, len(o.ready))
+	for _, q := range o.ready {
+		if q.underWay == 0 {
+			to = append(to, q.to)
 		}
-		if len(q.items) == 0 {
-			q.items = nil
-			o.ready = slices.Delete(o.ready, 0, 1)
-		}
-		if len(b.items) == 0 {
-			q.report()
-			continue
-		}
-		q.skip()
-		q.sequence++
-		b.sequence = q.sequence
-		b.payload = appendBatch(make([]byte, 0, bytes+64), b.from, b.sequence, b.items)
-		size += len(b.payload)
-		round = append(round, b)
 	}
+	return to
+}
+
+// take cuts the next round of batches for some destinations. stale are messages
+// that waited too long for Redis, or whose asker has gone.
+func (o *outbox) take(destinations []string) (round []*batch, stale []item) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	size := 0
+	for _, to := range destinations {
+		q := o.queues[to]
+		if q == nil {
+			continue // restarted meanwhile
+		}
+		for len(q.items) > 0 && size < roundBytes {
+			b, late := o.cut(q)
+			stale = append(stale, late...)
+			if b == nil {
+				continue
+			}
+			size += len(b.payload)
+			round = append(round, b)
+		}
+	}
+	o.ready = slices.DeleteFunc(o.ready, func(q *queue) bool { return len(q.items) == 0 })
 	return round, stale
+}
+
+// cut takes the next batch off a queue; nil if nothing is left but what is
+// stale. The caller holds mu.
+func (o *outbox) cut(q *queue) (b *batch, stale []item) {
+	b = &batch{from: o.from, to: q.to}
+	bytes := 0
+	for len(q.items) > 0 {
+		it := q.items[0]
+		if gone := it.ask != nil && it.ask.left.Load(); gone || o.stale(it) {
+			stale = append(stale, it)
+			q.dropped = q.dropped || !gone
+		} else if len(b.items) > 0 && bytes+len(it.wire) > batchBytes {
+			break
+		} else {
+			b.items = append(b.items, it)
+			bytes += len(it.wire)
+		}
+		q.items[0] = item{}
+		q.items = q.items[1:]
+	}
+	if len(q.items) == 0 {
+		q.items = nil
+	}
+	if len(b.items) == 0 {
+		q.report()
+		return nil, stale
+	}
+	q.skip()
+	q.sequence++
+	q.underWay++
+	b.sequence = q.sequence
+	b.payload = appendBatch(make([]byte, 0, bytes+64), b.from, b.sequence, b.items)
+	return b, stale
 }
 
 // stale reports whether a message is too old to be published.
@@ -199,6 +234,7 @@ func (q *queue) report() {
 func (o *outbox) settle(b *batch) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	b.items[0].queue.underWay--
 	if q := o.queues[b.to]; q != nil && b.from == o.from {
 		q.settled = max(q.settled, b.sequence)
 		q.report()

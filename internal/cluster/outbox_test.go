@@ -38,7 +38,7 @@ func TestOutboxGathersByDestination(t *testing.T) {
 		mustPut(t, o, "a", fmt.Sprint("a", i))
 		mustPut(t, o, "b", fmt.Sprint("b", i))
 	}
-	round, stale := o.take()
+	round, stale := o.take(o.waiting())
 	if len(round) != 2 || len(stale) != 0 {
 		t.Fatalf("%d batches, %d stale", len(round), len(stale))
 	}
@@ -49,14 +49,21 @@ func TestOutboxGathersByDestination(t *testing.T) {
 		}
 	}
 	mustPut(t, o, "a", "next")
-	next, _ := o.take()
-	if len(next) != 1 || next[0].sequence != 2 {
-		t.Errorf("next round: %v", next)
+	mustPut(t, o, "c", "first")
+	if got := o.waiting(); !slices.Equal(got, []string{"c"}) {
+		t.Errorf("waiting while a and b have a batch under way: %v", got)
 	}
 	if sent := o.settled(); len(sent) != 0 {
 		t.Errorf("settled before any answer: %v", sent)
 	}
-	for _, b := range append(round, next...) {
+	for _, b := range round {
+		o.settle(b)
+	}
+	next, _ := o.take(o.waiting())
+	if len(next) != 2 || next[0].to != "a" || next[0].sequence != 2 || next[1].to != "c" {
+		t.Errorf("next round: %v", next)
+	}
+	for _, b := range next {
 		o.settle(b)
 	}
 	if sent := o.settled(); sent["a"] != 2 || sent["b"] != 1 {
@@ -77,7 +84,7 @@ func TestOutboxBoundsBatchesAndRounds(t *testing.T) {
 	}
 	got, sequence := 0, uint64(0)
 	for rounds := 0; got < n; rounds++ {
-		round, _ := o.take()
+		round, _ := o.take(o.waiting())
 		bytes := 0
 		for _, b := range round {
 			decode(t, b)
@@ -109,7 +116,7 @@ func TestOutboxDropsLeaveAHole(t *testing.T) {
 			t.Errorf("put over the bound: %v", err)
 		}
 		mustPut(t, o, "b", sixty) // another destination has its own
-		round, _ := o.take()
+		round, _ := o.take(o.waiting())
 		if round[0].sequence != 2 {
 			t.Errorf("batch behind a drop has number %d", round[0].sequence)
 		}
@@ -119,7 +126,7 @@ func TestOutboxDropsLeaveAHole(t *testing.T) {
 
 		mustPut(t, o, "a", "old")
 		time.Sleep(11 * time.Second)
-		round, stale := o.take()
+		round, stale := o.take(o.waiting())
 		if len(round) != 0 || len(stale) != 1 {
 			t.Fatalf("%d batches, %d stale", len(round), len(stale))
 		}
@@ -130,10 +137,10 @@ func TestOutboxDropsLeaveAHole(t *testing.T) {
 
 		// One drop after another, with a batch under way.
 		mustPut(t, o, "a", "under way")
-		round, _ = o.take()
+		round, _ = o.take(o.waiting())
 		mustPut(t, o, "a", "old")
 		time.Sleep(11 * time.Second)
-		_, stale = o.take()
+		_, stale = o.take([]string{"a"})
 		o.discard(stale)
 		if sent := o.settled(); sent["a"] != 3 {
 			t.Errorf("settled: %v, but a batch is under way", sent)
@@ -158,7 +165,7 @@ func TestOutboxLeavesOutWhatNobodyWaitsFor(t *testing.T) {
 		}
 	}
 	q.close(left)
-	round, stale := o.take()
+	round, stale := o.take(o.waiting())
 	if len(round) != 1 || len(round[0].items) != 1 || len(stale) != 1 || round[0].sequence != 1 {
 		t.Errorf("took %v, stale %v", round, stale)
 	}
@@ -169,7 +176,7 @@ func TestOutboxLeavesOutWhatNobodyWaitsFor(t *testing.T) {
 func TestOutboxRestarts(t *testing.T) {
 	o := newOutbox("old", 1<<20, time.Minute)
 	mustPut(t, o, "a", "one")
-	underWay, _ := o.take()
+	underWay, _ := o.take(o.waiting())
 	mustPut(t, o, "a", "two")
 	mustPut(t, o, "b", "two")
 	o.restart("new")
@@ -177,7 +184,7 @@ func TestOutboxRestarts(t *testing.T) {
 	if sent := o.settled(); len(sent) != 0 {
 		t.Errorf("settled: %v", sent)
 	}
-	round, _ := o.take()
+	round, _ := o.take(o.waiting())
 	for _, b := range round {
 		if got := decode(t, b); got.From != "new" || got.Sequence != 1 {
 			t.Errorf("batch to %s: %v", b.to, got)
@@ -218,7 +225,7 @@ func BenchmarkSend(b *testing.B) {
 			b.Fatal(err)
 		}
 		if i%100 == 99 {
-			round, _ := o.take()
+			round, _ := o.take(o.waiting())
 			for _, batch := range round {
 				o.settle(batch)
 			}

@@ -2,28 +2,55 @@ package cluster
 
 import (
 	"context"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// post publishes what the outbox holds until ctx ends.
+// post publishes what the outbox holds until ctx ends: one round at a time on
+// each server, so that on Redis Cluster one that does not answer holds up the
+// destinations that it has, and no others.
 func (m *Member) post(ctx context.Context) {
+	var (
+		posting sync.WaitGroup
+		busy    = make(map[any]bool) // servers with a round under way
+		free    = make(chan any)
+	)
+	defer posting.Wait()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-m.out.wake:
+		case server := <-free:
+			delete(busy, server)
 		}
-		for ctx.Err() == nil {
-			round, stale := m.out.take()
+		if !m.c.sharded && len(busy) > 0 {
+			continue
+		}
+		ready := make(map[any][]string)
+		for _, to := range m.out.waiting() {
+			if server := m.c.shard(ctx, m.c.keys.inbox(to)); !busy[server] {
+				ready[server] = append(ready[server], to)
+			}
+		}
+		for server, to := range ready {
+			round, stale := m.out.take(to)
 			if len(stale) > 0 {
 				m.giveUp(ctx, stale)
 				m.out.discard(stale)
 			}
 			if len(round) == 0 {
-				break
+				continue
 			}
-			m.postRound(ctx, round)
+			busy[server] = true
+			posting.Go(func() {
+				m.postRound(ctx, round)
+				select {
+				case free <- server:
+				case <-ctx.Done():
+				}
+			})
 		}
 	}
 }
@@ -119,7 +146,7 @@ func (m *Member) loop(ctx context.Context) {
 		case <-m.local.wake:
 		}
 		for ctx.Err() == nil {
-			round, stale := m.local.take()
+			round, stale := m.local.take(m.local.waiting())
 			m.local.discard(stale)
 			if len(round) == 0 {
 				break
