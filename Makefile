@@ -2,7 +2,7 @@
 # Run "make" for a list of targets.
 
 GO ?= go
-# Flags of monarch for "make run": make run ARGS="--notification.nodes 3"
+# Flags for "make run" and "make cluster": make run ARGS="--notification.nodes 3"
 ARGS ?=
 # Time for each fuzz target in "make check".
 FUZZTIME ?= 5s
@@ -25,6 +25,12 @@ help: ## Show this list.
 run: ## Build and start a whole network in one process; ARGS are flags of "monarch all".
 	@$(GO) build -o bin/ ./cmd/...
 	@exec bin/monarch all $(ARGS)
+
+.PHONY: cluster
+cluster: ## Build and start a real cluster, every role in processes of its own, on Redis and PostgreSQL; ARGS="--help" lists flags.
+	@$(GO) build -o bin/ ./cmd/...
+	@$(GO) build -o bin/test/ ./test/stores ./test/cluster/local
+	@exec bin/test/stores -keep data/cluster bin/test/local $(ARGS)
 
 .PHONY: build
 build: ## Build all commands into bin/.
