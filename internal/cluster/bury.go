@@ -5,6 +5,9 @@ import (
 	"hash/fnv"
 	"slices"
 	"time"
+
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+	"google.golang.org/protobuf/proto"
 )
 
 // Silence is not death. What a reading of the nodes says about others, and what
@@ -21,6 +24,9 @@ import (
 //   - For one lease after its own join a node buries nobody. When Redis was
 //     emptied all join at about the same time; each then has a lease to claim
 //     its sessions again before the others take the old ids as gone.
+//   - The same lease has a node whose lease is missing while it is there itself,
+//     under a new id: one server of a Redis Cluster was emptied, or a master
+//     died before its replica had the lease.
 //
 // So a dead node is gone for the others at the latest a lease, two readings and
 // buryBeats beats after its last beat.
@@ -33,11 +39,15 @@ const buryBeats = 3
 
 // undertaker draws conclusions from readings. Only the view's goroutine uses it.
 type undertaker struct {
-	// Nodes that we know of, with the reading since which their lease is missing,
-	// or zero.
-	known map[string]time.Time
+	known map[string]acquaintance
 	// Listed ids without a lease, since when.
 	unswept map[string]time.Time
+}
+
+// acquaintance is a node that we know of.
+type acquaintance struct {
+	node    *clusterv1.Node // as last read; nil if never
+	missing time.Time       // the reading since which its lease is missing, or zero
 }
 
 // judge is given every reading of the view.
@@ -70,21 +80,22 @@ func (m *Member) bury(r *reading, in *inbox, old bool) {
 	for _, ids := range [][]string{m.out.destinations(), in.gaps.heard()} {
 		for _, id := range ids {
 			if _, ok := u.known[id]; !ok && !m.IsSelf(id) {
-				u.known[id] = time.Time{}
+				u.known[id] = acquaintance{}
 			}
 		}
 	}
 	for _, n := range r.nodes {
 		if !m.IsSelf(n.Id) {
-			u.known[n.Id] = time.Time{}
+			u.known[n.Id] = acquaintance{node: n}
 		}
 	}
-	for id, since := range u.known {
+	for id, a := range u.known {
 		switch {
 		case r.byID[id] != nil:
-		case since.IsZero():
-			u.known[id] = r.started
-		case old && r.started.Sub(since) >= buryBeats*m.timing.Beat:
+		case a.missing.IsZero():
+			a.missing = r.started
+			u.known[id] = a
+		case old && r.started.Sub(a.missing) >= m.patience(r, a.node):
 			delete(u.known, id)
 			m.out.forget(id)
 			in.gaps.forget(id)
@@ -92,6 +103,23 @@ func (m *Member) bury(r *reading, in *inbox, old bool) {
 			m.handler.Gone(id)
 		}
 	}
+}
+
+// patience is how long a lease must be missing before it is taken as gone.
+func (m *Member) patience(r *reading, node *clusterv1.Node) time.Duration {
+	if r.rejoined(node) {
+		return max(buryBeats*m.timing.Beat, m.timing.Lease)
+	}
+	return buryBeats * m.timing.Beat
+}
+
+// rejoined reports whether the process that a node was is there under another
+// id. A process is known by its addresses and the moment of its start.
+func (r *reading) rejoined(was *clusterv1.Node) bool {
+	return len(was.GetAddresses()) > 0 && slices.ContainsFunc(r.nodes, func(n *clusterv1.Node) bool {
+		return n.GetId() != was.GetId() && n.GetStarted() == was.GetStarted() && n.GetRole() == was.GetRole() &&
+			slices.EqualFunc(n.GetAddresses(), was.GetAddresses(), func(a, b *clusterv1.Address) bool { return proto.Equal(a, b) })
+	})
 }
 
 // pickUnswept hands dead ids to the sweeper. They are given a lease more: an id

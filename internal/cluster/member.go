@@ -69,6 +69,9 @@ const (
 	ResyncGap = "gap"
 	// ResyncLease: the lease was lost and the node has joined under a new id.
 	ResyncLease = "lease"
+	// ResyncFailover: a Redis Cluster has another master, which may lack what
+	// the one before it was told last.
+	ResyncFailover = "failover"
 )
 
 // Member is a node that has joined the cluster: its lease, its view of the
@@ -133,7 +136,7 @@ func (c *Client) Member(cfg MemberConfig, h Handler) *Member {
 		out:     newOutbox(id, cfg.QueueBytes, timing.Lease),
 		local:   newOutbox(id, cfg.QueueBytes, timing.Lease),
 		undertaker: undertaker{
-			known:   make(map[string]time.Time),
+			known:   make(map[string]acquaintance),
 			unswept: make(map[string]time.Time),
 		},
 		sweeps:  make(chan string),
@@ -183,6 +186,9 @@ func (m *Member) Run(ctx context.Context) error {
 	m.view.judge = func(r *reading) { m.judge(ctx, r) }
 	m.background.Go(func() { _ = m.view.Run(ctx) })
 	m.background.Go(func() { m.sweepDead(ctx) })
+	if m.c.sharded {
+		m.background.Go(func() { m.watchMasters(ctx) })
+	}
 	close(m.ready)
 	m.keep(ctx, life)
 

@@ -57,7 +57,7 @@ func (m *Member) register(meter metric.Meter) error {
 	x.duplicate, x.refused = with("duplicate"), with("refused")
 	x.full, x.stale, x.ended = with("full"), with("stale"), with("ended")
 	x.reasons = make(map[string]metric.MeasurementOption)
-	for _, reason := range []string{ResyncSubscribed, ResyncGap, ResyncLease} {
+	for _, reason := range []string{ResyncSubscribed, ResyncGap, ResyncLease, ResyncFailover} {
 		x.reasons[reason] = with(reason)
 	}
 

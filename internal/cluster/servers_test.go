@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"crypto/sha1"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -38,16 +40,26 @@ func needServers(t *testing.T) {
 	}
 }
 
-// freePort returns a port of loopback that nobody listens on.
+// freePort returns a port of loopback that nobody listens on, from below those
+// that systems give to outgoing connections: one of them could otherwise take it
+// before the server does.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	const first, last = 10000, 15000
+	var err error
+	for range 1000 {
+		port := strconv.Itoa(first + rand.IntN(last-first))
+		if _, taken := givenPorts.LoadOrStore(port, true); taken {
+			continue
+		}
+		var l net.Listener
+		if l, err = net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
+	return "", fmt.Errorf("find a free port: %w", err)
 }
+
+var givenPorts sync.Map // those that freePort returned
 
 // launch starts redis-server in a directory and waits until it answers.
 func launch(dir string, args ...string) (*server, error) {
@@ -55,6 +67,11 @@ func launch(dir string, args ...string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	return launchOn(port, dir, args...)
+}
+
+// launchOn is launch with a port.
+func launchOn(port, dir string, args ...string) (*server, error) {
 	s := &server{addr: "127.0.0.1:" + port, dir: dir, args: append(args,
 		"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no")}
 	s.rdb = redis.NewClient(&redis.Options{Addr: s.addr, Protocol: 2, DisableIdentity: true})
@@ -126,59 +143,92 @@ func clustered(t *testing.T) *engine {
 	return external(t, "redis+cluster://"+strings.Join(addrs, ","))
 }
 
-func startCluster() error {
+func startCluster() (err error) {
 	c := &redisCluster
-	var err error
 	if c.dir, err = os.MkdirTemp("", "monarch-cluster-test"); err != nil {
 		return err
 	}
-	ctx := context.Background()
-	const masters, slots = 3, 16384
-	for i := range masters {
-		dir := filepath.Join(c.dir, strconv.Itoa(i))
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			return err
+	c.servers, err = launchCluster(c.dir, 0)
+	return err
+}
+
+// clusterMasters is how many masters a Redis Cluster of the tests has, among
+// which the slots are divided.
+const clusterMasters, clusterSlots = 3, 16384
+
+// launchCluster starts a Redis Cluster, with so many replicas in all, and waits
+// until it is complete. The servers know each other from the first moment: to
+// introduce them takes seconds. It returns those that run even if others do not.
+func launchCluster(dir string, replicas int) (servers []*server, err error) {
+	var ids, ports, buses []string
+	for range clusterMasters + replicas {
+		port, err := freePort()
+		if err != nil {
+			return nil, err
 		}
 		bus, err := freePort()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		s, err := launch(dir, "--cluster-enabled", "yes", "--cluster-port", bus)
+		ids, ports, buses = append(ids, newID()+newID()), append(ports, port), append(buses, bus)
+	}
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%040x", sha1.Sum([]byte(ids[i])))
+	}
+	for self := range ids {
+		var config strings.Builder
+		for i, id := range ids {
+			role, master, epoch := "master", "-", i+1
+			slots := fmt.Sprintf(" %d-%d", i*clusterSlots/clusterMasters, (i+1)*clusterSlots/clusterMasters-1)
+			if i >= clusterMasters {
+				role, master, epoch, slots = "slave", ids[i%clusterMasters], i%clusterMasters+1, ""
+			}
+			if i == self {
+				role = "myself," + role
+			}
+			fmt.Fprintf(&config, "%s 127.0.0.1:%s@%s %s %s 0 0 %d connected%s\n", id, ports[i], buses[i], role, master, epoch, slots)
+		}
+		fmt.Fprintf(&config, "vars currentEpoch %d lastVoteEpoch 0\n", clusterMasters)
+		own := filepath.Join(dir, strconv.Itoa(self))
+		if err := os.Mkdir(own, 0o700); err != nil {
+			return servers, err
+		}
+		if err := os.WriteFile(filepath.Join(own, "nodes.conf"), []byte(config.String()), 0o600); err != nil {
+			return servers, err
+		}
+		s, err := launchOn(ports[self], own, "--cluster-enabled", "yes", "--cluster-port", buses[self],
+			"--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0")
 		if s != nil {
-			c.servers = append(c.servers, s)
+			servers = append(servers, s)
 		}
 		if err != nil {
-			return err
-		}
-		_, port, _ := net.SplitHostPort(s.addr)
-		for _, cmd := range [][]any{
-			{"cluster", "set-config-epoch", i + 1},
-			{"cluster", "addslotsrange", i * slots / masters, (i+1)*slots/masters - 1},
-		} {
-			if err := s.rdb.Do(ctx, cmd...).Err(); err != nil {
-				return err
-			}
-		}
-		if i > 0 {
-			if err := c.servers[0].rdb.Do(ctx, "cluster", "meet", "127.0.0.1", port, bus).Err(); err != nil {
-				return err
-			}
+			return servers, err
 		}
 	}
-	for range 3000 {
-		ready := 0
-		for _, s := range c.servers {
-			info := s.rdb.ClusterInfo(ctx).Val()
-			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3") {
-				ready++
-			}
+	for _, s := range servers {
+		if err := s.await("cluster_state:ok", "cluster", "info"); err != nil {
+			return servers, err
 		}
-		if ready == masters {
+	}
+	for _, s := range servers[clusterMasters:] {
+		if err := s.await("connected", "role"); err != nil {
+			return servers, err
+		}
+	}
+	return servers, nil
+}
+
+// await waits until a server's answer to a command contains a text.
+func (s *server) await(text string, command ...any) error {
+	var answer any
+	for range 3000 {
+		answer = s.rdb.Do(context.Background(), command...).Val()
+		if strings.Contains(fmt.Sprint(answer), text) {
 			return nil
 		}
-		time.Sleep(10 * time.Millisecond) // nothing tells when they agree
+		time.Sleep(10 * time.Millisecond) // nothing tells when it comes about
 	}
-	return fmt.Errorf("redis cluster does not come up")
+	return fmt.Errorf("%s answers %v with %v, want %q", s.addr, command, answer, text)
 }
 
 func stopCluster() {
