@@ -13,6 +13,10 @@ func dieWithParent(cmd *exec.Cmd, sig syscall.Signal) {
 	attributes(cmd).Setpgid = true
 }
 
+// endWithParent has the system end the command when this process is gone: it
+// would run on without stores.
+func endWithParent(cmd *exec.Cmd) { attributes(cmd).Pdeathsig = syscall.SIGTERM }
+
 // runAs has cmd run as another user.
 func runAs(cmd *exec.Cmd, uid, gid int) {
 	attributes(cmd).Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
