@@ -65,20 +65,32 @@ func TestOnlyReadsAreRepeated(t *testing.T) {
 		return &directoryv1.VersionsResponse{}, failTwice(directoryv1.Directory_Versions_FullMethodName)
 	}
 	d.login = func(context.Context, *directoryv1.LoginRequest) (*directoryv1.LoginResponse, error) {
-		return nil, away
+		return &directoryv1.LoginResponse{}, failTwice(directoryv1.Directory_Login_FullMethodName)
 	}
-	client := directoryv1.NewDirectoryClient(inMemory(t, rpc.ServerOptions{}, rpc.DialOptions{}, d.register))
+	d.addMember = func(context.Context) (*directoryv1.EditResponse, error) {
+		return &directoryv1.EditResponse{}, failTwice(directoryv1.Directory_AddMember_FullMethodName)
+	}
+	d.account = func(context.Context) (*directoryv1.GetAccountResponse, error) { return nil, away }
+	conn := inMemory(t, rpc.ServerOptions{}, rpc.DialOptions{}, d.register)
+	client := directoryv1.NewDirectoryClient(conn)
 	if _, err := client.Snapshot(t.Context(), &directoryv1.SnapshotRequest{}); err != nil {
 		t.Errorf("Snapshot: %v", err)
 	}
 	if _, err := client.Versions(t.Context(), &directoryv1.VersionsRequest{}); err != nil {
 		t.Errorf("Versions: %v", err)
 	}
-	if _, err := client.Login(t.Context(), &directoryv1.LoginRequest{}); !rpc.Unavailable(err) {
-		t.Errorf("Login: want it unavailable, got %v", err)
+	if _, err := client.Login(t.Context(), &directoryv1.LoginRequest{}); err != nil {
+		t.Errorf("Login: %v", err)
 	}
-	if got := d.count(directoryv1.Directory_Login_FullMethodName); got != 1 {
-		t.Errorf("attempts of Login: want 1, got %d", got)
+	if _, err := client.AddMember(t.Context(), &directoryv1.AddMemberRequest{}); err != nil {
+		t.Errorf("AddMember: %v", err)
+	}
+	accounts := directoryv1.NewAccountsClient(conn)
+	if _, err := accounts.GetAccount(t.Context(), &directoryv1.GetAccountRequest{}); !rpc.Unavailable(err) {
+		t.Errorf("GetAccount: want it unavailable, got %v", err)
+	}
+	if got := d.count(directoryv1.Accounts_GetAccount_FullMethodName); got != 1 {
+		t.Errorf("attempts of GetAccount: want 1, got %d", got)
 	}
 }
 

@@ -33,6 +33,9 @@ type directory struct {
 	snapshot func(context.Context) (*directoryv1.SnapshotResponse, error)
 	versions func(context.Context) (*directoryv1.VersionsResponse, error)
 
+	addMember func(context.Context) (*directoryv1.EditResponse, error)
+	account   func(context.Context) (*directoryv1.GetAccountResponse, error)
+
 	mu     sync.Mutex
 	tokens map[string][]string // by method, of the last call
 	calls  map[string]int
@@ -81,7 +84,15 @@ func (d *directory) Versions(ctx context.Context, _ *directoryv1.VersionsRequest
 
 func (d *directory) GetAccount(ctx context.Context, _ *directoryv1.GetAccountRequest) (*directoryv1.GetAccountResponse, error) {
 	d.called(ctx)
-	return &directoryv1.GetAccountResponse{}, nil
+	if d.account == nil {
+		return &directoryv1.GetAccountResponse{}, nil
+	}
+	return d.account(ctx)
+}
+
+func (d *directory) AddMember(ctx context.Context, _ *directoryv1.AddMemberRequest) (*directoryv1.EditResponse, error) {
+	d.called(ctx)
+	return d.addMember(ctx)
 }
 
 func (d *directory) register(s *grpc.Server) {

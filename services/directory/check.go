@@ -17,6 +17,7 @@ const (
 	defaultPage  = 100
 	maxChallenge = 256 // bytes
 	maxPassword  = 128 // bytes
+	maxEditID    = 16  // bytes
 )
 
 func invalid(format string, args ...any) error {
@@ -83,6 +84,9 @@ func clip(text string) string {
 func checkEdit(e *directoryv1.Edit) error {
 	if e == nil {
 		return invalid("edit is missing")
+	}
+	if len(e.GetId()) > maxEditID {
+		return invalid("edit.id is longer than %d bytes", maxEditID)
 	}
 	canonical, err := email("edit.email", e.GetEmail())
 	e.Email = canonical

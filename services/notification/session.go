@@ -2,6 +2,7 @@ package notification
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -174,9 +175,12 @@ func (s *session) call(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeout(context.WithoutCancel(ctx), s.svc.cfg.CallTimeout)
 }
 
-// edit is what a call that changes the user's lists starts with.
+// edit is what a call that changes the user's lists starts with. By its id the
+// directory knows an edit again that comes twice.
 func (s *session) edit() *directoryv1.Edit {
-	return &directoryv1.Edit{Email: s.email.String(), Version: s.lists.version}
+	id := make([]byte, 16)
+	rand.Read(id) // never fails: it would have ended the program
+	return &directoryv1.Edit{Email: s.email.String(), Version: s.lists.version, Id: id}
 }
 
 // leave ends the session: from here on it has no place and no watchers. Events

@@ -830,7 +830,12 @@ type Edit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Email string                 `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
 	// The list version that the session has told its client.
-	Version       uint32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	Version uint32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// At most 16 bytes that no other edit of the user has, drawn at random. An
+	// edit that was made and comes again, since its answer was lost, is answered
+	// as it was and not made twice; the last edit of each user is remembered.
+	// Empty for one that never comes again.
+	Id            []byte `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -877,6 +882,13 @@ func (x *Edit) GetVersion() uint32 {
 		return x.Version
 	}
 	return 0
+}
+
+func (x *Edit) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
 }
 
 type EditResponse struct {
@@ -1617,10 +1629,11 @@ const file_directory_v1_directory_proto_rawDesc = "" +
 	"\bversions\x18\x01 \x03(\v24.monarch.directory.v1.VersionsResponse.VersionsEntryR\bversions\x1a;\n" +
 	"\rVersionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"6\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"F\n" +
 	"\x04Edit\x12\x14\n" +
 	"\x05email\x18\x01 \x01(\tR\x05email\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\rR\aversion\"\x9a\x02\n" +
+	"\aversion\x18\x02 \x01(\rR\aversion\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\fR\x02id\"\x9a\x02\n" +
 	"\fEditResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x126\n" +
 	"\x06before\x18\x02 \x01(\v2\x1e.monarch.directory.v1.SnapshotR\x06before\x127\n" +

@@ -1,11 +1,14 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
+
+	"google.golang.org/protobuf/proto"
 
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
 )
@@ -90,10 +93,13 @@ type edit struct {
 }
 
 // edit runs one list edit of the user whom e names. apply makes the change, or
-// refuses.
+// refuses. An edit that was made before gets the answer that it got then.
 func (s *Store) edit(ctx context.Context, e *directoryv1.Edit, touch others, apply func(*edit) error) (*directoryv1.EditResponse, error) {
 	var answer *directoryv1.EditResponse
 	err := s.locked(ctx, e.GetEmail(), touch, func(tx *sql.Tx, owner *user, touched []*directoryv1.Touched) error {
+		if len(e.GetId()) > 0 && bytes.Equal(e.GetId(), owner.lastEdit) {
+			return errMade
+		}
 		answer = &directoryv1.EditResponse{Version: owner.version, Touched: touched}
 		if e.GetVersion() != owner.version-1 {
 			before := *owner
@@ -103,10 +109,55 @@ func (s *Store) edit(ctx context.Context, e *directoryv1.Edit, touch others, app
 				return err
 			}
 		}
-		return apply(&edit{tx: tx, owner: owner, answer: answer})
+		if err := apply(&edit{tx: tx, owner: owner, answer: answer}); err != nil {
+			return err
+		}
+		return remember(ctx, tx, owner.id, e.GetId(), answer)
 	})
-	if err != nil {
+	if err == nil {
+		return answer, nil
+	}
+	// What refuses an edit may be the edit itself.
+	var refusal *Refusal
+	if !errors.As(err, &refusal) && !errors.Is(err, errMade) || len(e.GetId()) == 0 {
 		return nil, err
+	}
+	made, rerr := s.made(ctx, e)
+	if rerr != nil || made == nil {
+		return nil, errors.Join(err, rerr)
+	}
+	return made, nil
+}
+
+// remember keeps what an edit was answered, in place of the user's last one.
+func remember(ctx context.Context, tx *sql.Tx, owner int64, id []byte, answer *directoryv1.EditResponse) error {
+	if len(id) == 0 {
+		return nil
+	}
+	kept, err := proto.Marshal(answer)
+	if err == nil {
+		_, err = tx.ExecContext(ctx, `UPDATE users SET edit_id = $1, edit_answer = $2 WHERE id = $3`, id, kept, owner)
+	}
+	if err != nil {
+		return fmt.Errorf("remember an edit: %w", err)
+	}
+	return nil
+}
+
+// made returns what an edit was answered that is the user's last one, or nil.
+func (s *Store) made(ctx context.Context, e *directoryv1.Edit) (*directoryv1.EditResponse, error) {
+	var kept []byte
+	err := s.read.QueryRowContext(ctx, `SELECT edit_answer FROM users WHERE email = $1 AND edit_id = $2`,
+		e.GetEmail(), e.GetId()).Scan(&kept)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	answer := new(directoryv1.EditResponse)
+	if err == nil {
+		err = proto.Unmarshal(kept, answer)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for the answer to an edit: %w", err)
 	}
 	return answer, nil
 }

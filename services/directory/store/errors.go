@@ -28,6 +28,9 @@ var errURL = errors.New("the database URL must be sqlite:///path/file.db or post
 // begun anew.
 var errStale = errors.New("the lists changed meanwhile")
 
+// errMade ends the transaction of an edit that was made before.
+var errMade = errors.New("the edit was made before")
+
 // errBusy is an edit that was overtaken too often.
 var errBusy = errors.New("too many edits of the same users at once")
 

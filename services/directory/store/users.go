@@ -19,16 +19,17 @@ type user struct {
 	gtcAsk, blpAllow   bool
 	home, work, mobile string
 	page, mobileDevice bool
+	lastEdit           []byte // the id of the last edit of the user's lists
 }
 
 const userColumns = `id, email, name, verified, disabled, version, created, gtc_ask, blp_allow,
-	phone_home, phone_work, phone_mobile, page, mobile_device`
+	phone_home, phone_work, phone_mobile, page, mobile_device, edit_id`
 
 const userQuery = `SELECT ` + userColumns + ` FROM users WHERE email = $1`
 
 func (u *user) scan(r row) error {
 	return r.Scan(&u.id, &u.email, &u.name, &u.verified, &u.disabled, &u.version, &u.created,
-		&u.gtcAsk, &u.blpAllow, &u.home, &u.work, &u.mobile, &u.page, &u.mobileDevice)
+		&u.gtcAsk, &u.blpAllow, &u.home, &u.work, &u.mobile, &u.page, &u.mobileDevice, &u.lastEdit)
 }
 
 // readUser reads an account, or refuses.
