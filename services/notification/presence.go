@@ -292,6 +292,7 @@ func (s *session) hear(c *contact, e presenceEvent) {
 	if c.ended(p.GetEpoch()) {
 		return
 	}
+	c.absentSince = 0 // whoever speaks is there
 	c.moveTo(place{p.GetNode(), p.GetEpoch()})
 	now := revision{p.GetEpoch(), p.GetCount()}
 	if !e.told || now.before(c.seen) {
