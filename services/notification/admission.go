@@ -180,9 +180,15 @@ type waiter struct {
 	wake    context.CancelFunc
 }
 
+// patient is the connection of a client, as far as it has to wait.
+type patient interface {
+	// Await is that of front.Conn.
+	Await(ctx context.Context) error
+}
+
 // enter waits until the login of a client may be done; whoever gets nil calls
 // exit when it is. The error ends the connection.
-func (a *admission) enter(conn *front.Conn) error {
+func (a *admission) enter(client patient) error {
 	a.mu.Lock()
 	if a.running < a.cfg.LoginsAtOnce {
 		a.running++
@@ -203,7 +209,7 @@ func (a *admission) enter(conn *front.Conn) error {
 
 	a.metrics.queued(1)
 	since := time.Now()
-	err := conn.Await(ctx)
+	err := client.Await(ctx)
 	a.metrics.queued(-1)
 	a.metrics.waited(time.Since(since))
 
