@@ -1,6 +1,7 @@
 package notification
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -25,8 +26,44 @@ import (
 type auditor struct {
 	svc *Service
 
-	mu  sync.Mutex
-	due map[*session]time.Time
+	mu sync.Mutex
+	// queue has every session on the list, and place finds it there. Five times
+	// a second only those at its front are looked at.
+	queue auditQueue
+	place map[*session]*auditDue
+}
+
+// auditDue says when a session's next audit is.
+type auditDue struct {
+	session *session
+	at      time.Time
+	index   int // in the queue
+}
+
+// auditQueue is a heap: the session that is due first is at the front.
+type auditQueue []*auditDue
+
+func (q auditQueue) Len() int           { return len(q) }
+func (q auditQueue) Less(i, j int) bool { return q[i].at.Before(q[j].at) }
+
+func (q auditQueue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].index, q[j].index = i, j
+}
+
+// Push and Pop are for container/heap, which puts at the end and takes from it.
+func (q *auditQueue) Push(x any) {
+	d := x.(*auditDue)
+	d.index = len(*q)
+	*q = append(*q, d)
+}
+
+func (q *auditQueue) Pop() any {
+	last := len(*q) - 1
+	d := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	return d
 }
 
 // auditTick is how often the auditor looks for sessions that are due, and
@@ -38,16 +75,28 @@ const (
 )
 
 func newAuditor(svc *Service) *auditor {
-	return &auditor{svc: svc, due: make(map[*session]time.Time)}
+	return &auditor{svc: svc, place: make(map[*session]*auditDue)}
 }
 
 // again has the session audited at t, or earlier.
 func (a *auditor) again(s *session, t time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if due, ok := a.due[s]; !ok || t.Before(due) {
-		a.due[s] = t
+	d := a.place[s]
+	switch {
+	case d == nil:
+		d = &auditDue{session: s, at: t}
+		a.place[s] = d
+		heap.Push(&a.queue, d)
+	case t.Before(d.at):
+		d.at = t
+		heap.Fix(&a.queue, d.index)
 	}
+}
+
+// soon has the session audited within the resync time, or a little later.
+func (a *auditor) soon(s *session) {
+	a.again(s, time.Now().Add(time.Second+time.Duration(rand.Int64N(int64(a.svc.cfg.ResyncTime)))))
 }
 
 // first puts a new session on the list.
@@ -59,7 +108,10 @@ func (a *auditor) first(s *session) {
 func (a *auditor) forget(s *session) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.due, s)
+	if d := a.place[s]; d != nil {
+		heap.Remove(&a.queue, d.index)
+		delete(a.place, s)
+	}
 }
 
 // all has every session audited, spread over the resync time.
@@ -67,28 +119,26 @@ func (a *auditor) all() {
 	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for s, due := range a.due {
+	for _, d := range a.queue {
 		t := now.Add(time.Duration(rand.Int64N(int64(a.svc.cfg.ResyncTime))))
-		if t.Before(due) {
-			a.due[s] = t
+		if t.Before(d.at) {
+			d.at = t
 		}
 	}
+	heap.Init(&a.queue)
 }
 
-// take returns up to auditBatch sessions that are due, and puts each back for
-// its next audit.
+// take returns up to auditBatch sessions that are due, the longest due first,
+// and puts each back for its next audit.
 func (a *auditor) take(now time.Time) []*session {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var sessions []*session
-	for s, due := range a.due {
-		if due.After(now) {
-			continue
-		}
-		a.due[s] = now.Add(a.svc.cfg.AuditInterval)
-		if sessions = append(sessions, s); len(sessions) == auditBatch {
-			break
-		}
+	for len(a.queue) > 0 && len(sessions) < auditBatch && !a.queue[0].at.After(now) {
+		d := a.queue[0]
+		sessions = append(sessions, d.session)
+		d.at = now.Add(a.svc.cfg.AuditInterval)
+		heap.Fix(&a.queue, 0)
 	}
 	return sessions
 }
@@ -156,6 +206,9 @@ func (s *session) audit(ctx context.Context, versions *directoryv1.VersionsRespo
 	}
 	if versions != nil && (s.stale || versions.GetVersions()[s.email.String()] != s.lists.version) {
 		s.refresh(ctx)
+	}
+	if s.stale {
+		s.svc.auditor.soon(s)
 	}
 	if s.phase == msnp.Present {
 		roll := newRollCall(nil)

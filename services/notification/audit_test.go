@@ -1,0 +1,152 @@
+package notification
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// testAuditor is an auditor that runs nothing.
+func testAuditor() *auditor {
+	return newAuditor(&Service{cfg: Config{AuditInterval: time.Hour, ResyncTime: time.Second}})
+}
+
+// due returns when the session's next audit is; false if it is not on the list.
+func (a *auditor) due(s *session) (time.Time, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if d := a.place[s]; d != nil {
+		return d.at, true
+	}
+	return time.Time{}, false
+}
+
+func TestAnAuditIsOnlyEverBroughtForward(t *testing.T) {
+	a, s, now := testAuditor(), new(session), time.Now()
+	for _, step := range []struct{ ask, want time.Duration }{
+		{time.Minute, time.Minute}, {2 * time.Minute, time.Minute}, {time.Second, time.Second}, {time.Minute, time.Second},
+	} {
+		a.again(s, now.Add(step.ask))
+		if at, ok := a.due(s); !ok || !at.Equal(now.Add(step.want)) {
+			t.Errorf("asked for %s: due %s, want %s", step.ask, at.Sub(now), step.want)
+		}
+	}
+}
+
+func TestSessionsAreTakenInTurnAndPutBack(t *testing.T) {
+	a, now := testAuditor(), time.Now()
+	sessions := make([]*session, 10)
+	for _, i := range rand.Perm(len(sessions)) {
+		sessions[i] = new(session)
+		a.again(sessions[i], now.Add(time.Duration(i)*time.Second))
+	}
+	a.forget(sessions[3])
+	a.forget(sessions[3]) // once more does no harm
+	a.forget(new(session))
+	got := a.take(now.Add(6 * time.Second))
+	want := []*session{sessions[0], sessions[1], sessions[2], sessions[4], sessions[5], sessions[6]}
+	if len(got) != len(want) {
+		t.Fatalf("%d sessions are due, want %d", len(got), len(want))
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("session %d is taken out of turn", i)
+		}
+	}
+	if again := a.take(now.Add(6 * time.Second)); len(again) != 0 {
+		t.Errorf("%d sessions are due at once again", len(again))
+	}
+	if at, ok := a.due(sessions[0]); !ok || !at.Equal(now.Add(6*time.Second+time.Hour)) {
+		t.Errorf("the next audit is due in %s, want %s", at.Sub(now), 6*time.Second+time.Hour)
+	}
+	if late := a.take(now.Add(2 * time.Hour)); len(late) != 9 {
+		t.Errorf("%d sessions are on the list, want 9", len(late))
+	}
+}
+
+func TestTheFirstAuditIsWithinTheInterval(t *testing.T) {
+	a, now := testAuditor(), time.Now()
+	for range 100 {
+		s := new(session)
+		a.first(s)
+		if at, ok := a.due(s); !ok || at.Before(now) || at.After(time.Now().Add(time.Hour)) {
+			t.Fatalf("due in %s", at.Sub(now))
+		}
+	}
+}
+
+func TestAResyncBringsAllForwardAndNobodyBack(t *testing.T) {
+	a, now := testAuditor(), time.Now()
+	soon := new(session)
+	a.again(soon, now.Add(-time.Minute))
+	for range 3 * auditBatch {
+		a.again(new(session), now.Add(time.Hour))
+	}
+	a.all()
+	if at, _ := a.due(soon); !at.Equal(now.Add(-time.Minute)) {
+		t.Errorf("who was due already is due in %s", at.Sub(now))
+	}
+	end := time.Now().Add(time.Second)
+	taken := 0
+	for _, want := range []int{auditBatch, auditBatch, auditBatch, 1, 0} {
+		got := a.take(end)
+		if len(got) != want {
+			t.Errorf("behind %d others %d sessions are due, want %d", taken, len(got), want)
+		}
+		if taken == 0 && len(got) > 0 && got[0] != soon {
+			t.Error("who was due first is not taken first")
+		}
+		taken += len(got)
+	}
+}
+
+// The queue against a plain map, through a long life at random.
+func TestTheQueueOfAuditsHoldsWhatItWasGiven(t *testing.T) {
+	a, now := testAuditor(), time.Now()
+	model := make(map[*session]time.Time)
+	sessions := make([]*session, 50)
+	for i := range sessions {
+		sessions[i] = new(session)
+	}
+	for range 20_000 {
+		s := sessions[rand.IntN(len(sessions))]
+		switch rand.IntN(4) {
+		case 0:
+			a.forget(s)
+			delete(model, s)
+		case 1:
+			now = now.Add(rand.N(10 * time.Second))
+			got := a.take(now)
+			for _, s := range got {
+				if at, ok := model[s]; !ok || at.After(now) {
+					t.Fatal("a session was taken that is not due")
+				}
+				model[s] = now.Add(time.Hour)
+			}
+			for _, at := range model {
+				if !at.After(now) {
+					t.Fatal("a session that is due was not taken")
+				}
+			}
+		default:
+			at := now.Add(rand.N(time.Minute))
+			a.again(s, at)
+			if before, ok := model[s]; !ok || at.Before(before) {
+				model[s] = at
+			}
+		}
+	}
+	if len(a.queue) != len(model) || len(a.place) != len(model) {
+		t.Errorf("queue of %d, index of %d, want %d", len(a.queue), len(a.place), len(model))
+	}
+}
+
+func BenchmarkATickWithNobodyDue(b *testing.B) {
+	a, now := testAuditor(), time.Now()
+	for range 50_000 {
+		a.again(new(session), now.Add(time.Minute+rand.N(time.Hour)))
+	}
+	for b.Loop() {
+		a.take(now)
+	}
+}
