@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -158,6 +159,32 @@ func (s *Service) Ready() error {
 
 func serves(n *clusterv1.Node) bool {
 	return n.GetRole() == clusterv1.Role_ROLE_NOTIFICATION && n.GetState() == clusterv1.State_STATE_SERVING
+}
+
+// errFull ends the connection of a client for which there is no node: none
+// serves, or all are full.
+var errFull = fmt.Errorf("no notification node has room: %w", msnp.CodeBusy)
+
+// choose returns the notification node to which the next client is sent, or nil
+// if all are full. The view counts a client that was sent somewhere until it is
+// sure that the node has, so near the end of all room it takes nodes for full
+// that are not. Rather than refuse somebody who fits, one of those is chosen
+// that said so themselves; should it be full by now, it knows where there is
+// room.
+func (s *Service) choose() *clusterv1.Node {
+	if node, err := s.view.Pick(clusterv1.Role_ROLE_NOTIFICATION); err == nil {
+		return node
+	}
+	var room []*clusterv1.Node
+	for _, n := range s.view.Nodes() {
+		if serves(n) && n.GetSessions() < n.GetCapacity() {
+			room = append(room, n)
+		}
+	}
+	if len(room) == 0 {
+		return nil
+	}
+	return room[rand.IntN(len(room))]
 }
 
 // View returns the server's view of the cluster.

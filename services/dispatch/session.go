@@ -9,7 +9,6 @@ import (
 	"github.com/monarch-msn/monarch/internal/cluster"
 	"github.com/monarch-msn/monarch/internal/front"
 	"github.com/monarch-msn/monarch/msnp"
-	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
 )
 
 // session is one client on its way to a notification node. It runs on the
@@ -120,10 +119,9 @@ func (s *session) handleUSR(_ context.Context, cmd *msnp.Command) error {
 	if err := p.Err(); err != nil {
 		return front.Closing(front.ReasonRefused, err)
 	}
-	node, err := s.svc.view.Pick(clusterv1.Role_ROLE_NOTIFICATION)
-	if err != nil {
-		s.log.Warn("no notification node to refer to", "error", err)
-		return front.Closing(front.ReasonRefused, msnp.CodeBusy)
+	node := s.svc.choose()
+	if node == nil {
+		return front.Closing(front.ReasonRefused, errFull)
 	}
 	to, err := cluster.AddressFor(node, s.listener.Name, s.conn.LocalAddr().Addr())
 	if err != nil {
