@@ -204,7 +204,10 @@ func (s *session) audit(ctx context.Context, versions *directoryv1.VersionsRespo
 	if !s.reclaim(ctx) {
 		return
 	}
-	if versions != nil && (s.stale || versions.GetVersions()[s.email.String()] != s.lists.version) {
+	switch {
+	case versions == nil && s.stale:
+		s.doubt()
+	case versions != nil && (s.stale || versions.GetVersions()[s.email.String()] != s.lists.version):
 		s.refresh(ctx)
 	}
 	if s.stale {

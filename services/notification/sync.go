@@ -2,6 +2,9 @@ package notification
 
 import (
 	"context"
+	"math"
+	"math/rand/v2"
+	"time"
 
 	"github.com/monarch-msn/monarch/internal/front"
 	"github.com/monarch-msn/monarch/internal/rpc"
@@ -136,6 +139,40 @@ func (s *session) notifyTouched(ctx context.Context, touched []*directoryv1.Touc
 	}
 }
 
+// notifyDoubted tells those who are on the lists now and were not on the old
+// ones, or the reverse: where an edit of ours had an unknown outcome, nobody has
+// told them of it. Who knows already takes no notice.
+func (s *session) notifyDoubted(ctx context.Context, old lists) {
+	var emails []string
+	for _, c := range s.lists.members {
+		if before := old.find(c.email); c.on.Has(msnp.FL) && (before == nil || !before.on.Has(msnp.FL)) {
+			emails = append(emails, c.email.String())
+		}
+	}
+	for _, c := range old.members {
+		if now := s.lists.find(c.email); c.on.Has(msnp.FL) && (now == nil || !now.on.Has(msnp.FL)) {
+			emails = append(emails, c.email.String())
+		}
+	}
+	if len(emails) == 0 {
+		return
+	}
+	call, cancel := s.call(ctx)
+	defer cancel()
+	answer, err := s.svc.directory.Versions(call, &directoryv1.VersionsRequest{Emails: emails})
+	if err != nil {
+		s.log.Warn("read the list versions of whom an edit in doubt has changed", "error", err)
+		return
+	}
+	var touched []*directoryv1.Touched
+	for email, version := range answer.GetVersions() {
+		touched = append(touched, &directoryv1.Touched{Email: email, Version: version})
+	}
+	s.notifyTouched(ctx, touched, func(m *clusterv1.ListChanged) {
+		m.Change = &clusterv1.ListChanged_Other{Other: true}
+	})
+}
+
 func (s *session) listChanged(t *directoryv1.Touched) *clusterv1.ListChanged {
 	return &clusterv1.ListChanged{Email: t.GetEmail(), Version: t.GetVersion(), By: s.email.String()}
 }
@@ -208,6 +245,15 @@ func (s *session) phoneChanged(c *contact, key string, value msnp.Nick) {
 	}
 }
 
+// doubt notes that the lists may not be the directory's. They are read again
+// before anything is decided by them, and soon in any case: the others whom an
+// edit of unknown outcome concerns wait for it.
+func (s *session) doubt() {
+	s.stale = true
+	spread := s.svc.cfg.ResyncTime
+	s.svc.auditor.again(s, time.Now().Add(spread/2+time.Duration(rand.Int64N(int64(spread/2)+1))))
+}
+
 // refreshIfStale reads the lists again where an earlier edit or read left them
 // in doubt. If the directory is away the old ones serve: they are what the
 // client was told.
@@ -224,7 +270,7 @@ func (s *session) refresh(ctx context.Context) {
 	defer cancel()
 	answer, err := s.svc.directory.Snapshot(ctx, &directoryv1.SnapshotRequest{Email: s.email.String()})
 	if err != nil {
-		s.stale = true
+		s.doubt()
 		s.log.Warn("read lists again", "error", err)
 		if rpc.Reason(err) != directoryv1.Reason_REASON_UNSPECIFIED {
 			// The account is gone or disabled, and its session with it.
@@ -232,8 +278,8 @@ func (s *session) refresh(ctx context.Context) {
 		}
 		return
 	}
-	s.stale = false
 	s.adopt(ctx, answer.GetSnapshot())
+	s.stale = false
 }
 
 // adopt replaces the lists by newer ones and tells the client what is
@@ -248,7 +294,7 @@ func (s *session) adopt(ctx context.Context, snap *directoryv1.Snapshot) {
 		return
 	}
 	old := s.lists
-	oldName, oldBLP := s.name, s.blpAllow
+	oldName, oldBLP, oldPhones := s.name, s.blpAllow, s.phones
 	s.adoptSettings(snap)
 	s.lists = newLists(snap)
 	visibility := s.name != oldName || s.blpAllow != oldBLP
@@ -274,6 +320,10 @@ func (s *session) adopt(ctx context.Context, snap *directoryv1.Snapshot) {
 			s.tellDifference(c, &contact{email: c.email})
 		}
 	}
+	if s.stale {
+		s.notifyDoubted(ctx, old)
+	}
+	s.notifyMissed(ctx, old, s.phones != oldPhones)
 	if s.phase != msnp.Present {
 		return
 	}
@@ -284,6 +334,33 @@ func (s *session) adopt(ctx context.Context, snap *directoryv1.Snapshot) {
 	if len(fresh) > 0 {
 		s.reach(ctx, fresh, nil, nil)
 	}
+}
+
+// notifyMissed tells those whose own lists were changed by edits of ours that
+// come to light only now: the directory made them, and no answer came. Nobody
+// else would tell them. Which version they have is not known, so they read all.
+func (s *session) notifyMissed(ctx context.Context, old lists, phones bool) {
+	var touched []*directoryv1.Touched
+	concerns := func(c *contact, was, is msnp.List) {
+		if (was ^ is).Has(msnp.FL) || phones && is.Has(msnp.RL) {
+			touched = append(touched, &directoryv1.Touched{Email: c.email.String(), Version: math.MaxUint32})
+		}
+	}
+	for _, c := range s.lists.members {
+		was := msnp.List(0)
+		if before := old.find(c.email); before != nil {
+			was = before.on
+		}
+		concerns(c, was, c.on)
+	}
+	for _, c := range old.members {
+		if s.lists.find(c.email) == nil {
+			concerns(c, c.on, 0)
+		}
+	}
+	s.notifyTouched(ctx, touched, func(m *clusterv1.ListChanged) {
+		m.Change = &clusterv1.ListChanged_Other{Other: true}
+	})
 }
 
 // adoptOthers takes over what contacts have changed of themselves. It comes
