@@ -94,11 +94,6 @@ func (a *auditor) again(s *session, t time.Time) {
 	}
 }
 
-// soon has the session audited within the resync time, or a little later.
-func (a *auditor) soon(s *session) {
-	a.again(s, time.Now().Add(time.Second+time.Duration(rand.Int64N(int64(a.svc.cfg.ResyncTime)))))
-}
-
 // first puts a new session on the list.
 func (a *auditor) first(s *session) {
 	a.again(s, time.Now().Add(time.Duration(rand.Int64N(int64(a.svc.cfg.AuditInterval)))))
@@ -209,9 +204,6 @@ func (s *session) audit(ctx context.Context, versions *directoryv1.VersionsRespo
 		s.doubt()
 	case versions != nil && (s.stale || versions.GetVersions()[s.email.String()] != s.lists.version):
 		s.refresh(ctx)
-	}
-	if s.stale {
-		s.svc.auditor.soon(s)
 	}
 	if s.phase == msnp.Present {
 		roll := newRollCall(nil)

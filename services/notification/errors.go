@@ -37,13 +37,11 @@ func (s *session) loginCode(err error) msnp.Code {
 
 // refusedEdit turns the error of an edit into what the handler returns. Where
 // the directory gave no reason the outcome is unknown, so the lists are read
-// again before anything is decided by them, and soon in any case: an edit that
-// was made after all concerns somebody else, whom nobody has told.
+// again before anything is decided by them.
 func (s *session) refusedEdit(err error) error {
 	if code, ok := refusals[rpc.Reason(err)]; ok {
 		return code
 	}
-	s.stale = true
-	s.svc.auditor.soon(s)
+	s.doubt()
 	return err
 }

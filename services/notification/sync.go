@@ -139,40 +139,6 @@ func (s *session) notifyTouched(ctx context.Context, touched []*directoryv1.Touc
 	}
 }
 
-// notifyDoubted tells those who are on the lists now and were not on the old
-// ones, or the reverse: where an edit of ours had an unknown outcome, nobody has
-// told them of it. Who knows already takes no notice.
-func (s *session) notifyDoubted(ctx context.Context, old lists) {
-	var emails []string
-	for _, c := range s.lists.members {
-		if before := old.find(c.email); c.on.Has(msnp.FL) && (before == nil || !before.on.Has(msnp.FL)) {
-			emails = append(emails, c.email.String())
-		}
-	}
-	for _, c := range old.members {
-		if now := s.lists.find(c.email); c.on.Has(msnp.FL) && (now == nil || !now.on.Has(msnp.FL)) {
-			emails = append(emails, c.email.String())
-		}
-	}
-	if len(emails) == 0 {
-		return
-	}
-	call, cancel := s.call(ctx)
-	defer cancel()
-	answer, err := s.svc.directory.Versions(call, &directoryv1.VersionsRequest{Emails: emails})
-	if err != nil {
-		s.log.Warn("read the list versions of whom an edit in doubt has changed", "error", err)
-		return
-	}
-	var touched []*directoryv1.Touched
-	for email, version := range answer.GetVersions() {
-		touched = append(touched, &directoryv1.Touched{Email: email, Version: version})
-	}
-	s.notifyTouched(ctx, touched, func(m *clusterv1.ListChanged) {
-		m.Change = &clusterv1.ListChanged_Other{Other: true}
-	})
-}
-
 func (s *session) listChanged(t *directoryv1.Touched) *clusterv1.ListChanged {
 	return &clusterv1.ListChanged{Email: t.GetEmail(), Version: t.GetVersion(), By: s.email.String()}
 }
@@ -278,8 +244,8 @@ func (s *session) refresh(ctx context.Context) {
 		}
 		return
 	}
-	s.adopt(ctx, answer.GetSnapshot())
 	s.stale = false
+	s.adopt(ctx, answer.GetSnapshot())
 }
 
 // adopt replaces the lists by newer ones and tells the client what is
@@ -319,9 +285,6 @@ func (s *session) adopt(ctx context.Context, snap *directoryv1.Snapshot) {
 		if s.lists.find(c.email) == nil {
 			s.tellDifference(c, &contact{email: c.email})
 		}
-	}
-	if s.stale {
-		s.notifyDoubted(ctx, old)
 	}
 	s.notifyMissed(ctx, old, s.phones != oldPhones)
 	if s.phase != msnp.Present {
