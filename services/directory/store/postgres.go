@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -44,7 +45,9 @@ const idleTransaction = 10 * time.Second
 
 type postgresEngine struct {
 	config *pgx.ConnConfig
-	// renewed is when connections were last to be made anew, in nanoseconds.
+	opened time.Time
+	// renewed is when connections were last to be made anew, in nanoseconds of
+	// uptime.
 	renewed *atomic.Int64
 }
 
@@ -54,30 +57,16 @@ func openPostgres(text string) (*Store, error) {
 		// The parser's own words may hold a part of the password.
 		return nil, errURL
 	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = connectTimeout
-		if severalServers(config) {
-			config.ConnectTimeout = connectTimeoutOfOne
-		}
-	}
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "monarch directory"
 	}
-	e := postgresEngine{config, new(atomic.Int64)}
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(begin), stdlib.OptionResetSession(e.reuse))
+	e := postgresEngine{config, time.Now(), new(atomic.Int64)}
+	e.renewed.Store(-int64(renewEvery))
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(e.begin), stdlib.OptionResetSession(e.reuse))
 	db.SetConnMaxIdleTime(postgresIdle)
 	s := &Store{engine: e, write: db, read: db}
 	s.Allow(postgresCalls)
 	return s, nil
-}
-
-func severalServers(config *pgx.ConnConfig) bool {
-	for _, f := range config.Fallbacks {
-		if f.Host != config.Host || f.Port != config.Port {
-			return true
-		}
-	}
-	return false
 }
 
 // born is where a connection keeps when it was made.
@@ -86,8 +75,8 @@ const born = "monarch.born"
 // begin makes a new connection ready. The setting is not one that a connection
 // brings along, which not every pooler in between accepts, and leaves what the
 // operator has set for the server, the database or the user.
-func begin(ctx context.Context, conn *pgx.Conn) error {
-	conn.PgConn().CustomData()[born] = time.Now().UnixNano()
+func (p postgresEngine) begin(ctx context.Context, conn *pgx.Conn) error {
+	conn.PgConn().CustomData()[born] = p.uptime()
 	_, err := conn.Exec(ctx, `SELECT set_config(name, $1, false) FROM pg_settings
 		WHERE name = 'idle_in_transaction_session_timeout' AND setting = '0'`,
 		strconv.FormatInt(idleTransaction.Milliseconds(), 10))
@@ -106,8 +95,12 @@ func (p postgresEngine) reuse(_ context.Context, conn *pgx.Conn) error {
 // having all connections made anew for each call.
 const renewEvery = time.Second
 
+// uptime is a moment, for durations: how long the store has been open, which no
+// step of the time of day changes.
+func (p postgresEngine) uptime() int64 { return int64(time.Since(p.opened)) }
+
 func (p postgresEngine) renew() {
-	now, last := time.Now().UnixNano(), p.renewed.Load()
+	now, last := p.uptime(), p.renewed.Load()
 	if time.Duration(now-last) >= renewEvery {
 		p.renewed.CompareAndSwap(last, now)
 	}
@@ -236,7 +229,7 @@ func (postgresEngine) full(err error) bool {
 }
 
 func (p postgresEngine) explain(err error) error {
-	where := fmt.Sprintf("PostgreSQL at %s:%d", p.config.Host, p.config.Port)
+	where := "PostgreSQL at " + strings.Join(p.servers(), " or ")
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
 		var c *pgconn.ConnectError
@@ -258,6 +251,17 @@ func (p postgresEngine) explain(err error) error {
 		return fmt.Errorf("%w: %s: %s", ErrUnreachable, where, e.Message)
 	}
 	return fmt.Errorf("%s: %w", where, err)
+}
+
+// servers names all that the URL does, each once.
+func (p postgresEngine) servers() []string {
+	all := []string{net.JoinHostPort(p.config.Host, strconv.Itoa(int(p.config.Port)))}
+	for _, f := range p.config.Fallbacks {
+		if s := net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port))); !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // rootCause is the last error of a chain: the layers above repeat the address,
