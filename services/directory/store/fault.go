@@ -35,6 +35,9 @@ func (s *Store) classify(err error) error {
 	case s.engine.full(err):
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case s.engine.away(err):
+		if said := s.engine.explain(err); errors.Is(said, ErrUnreachable) {
+			return said // in fewer words
+		}
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	return err
