@@ -505,7 +505,17 @@ func (p *Postgres) Failover(ctx context.Context) error {
 	return p.Await(ctx)
 }
 
-// Rejoin makes the server that a Failover killed the standby of the other.
+// LoseStandby kills the standby. The primary acknowledges no commit until it is
+// back: see Rejoin.
+func (p *Postgres) LoseStandby() error {
+	if len(p.servers) < 2 {
+		return errors.New("lose the standby: there is none")
+	}
+	return p.servers[1].kill()
+}
+
+// Rejoin makes the server that a Failover or LoseStandby killed the standby of
+// the other.
 func (p *Postgres) Rejoin(ctx context.Context) error {
 	s := p.servers[1]
 	if s.running() {
