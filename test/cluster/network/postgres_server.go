@@ -505,6 +505,20 @@ func (p *Postgres) Failover(ctx context.Context) error {
 	return p.Await(ctx)
 }
 
+// ExhaustLog writes to the log of a server whose disk is full until it ends,
+// because it cannot write any more.
+func (p *Postgres) ExhaustLog(ctx context.Context) error {
+	for p.Running() {
+		if ctx.Err() != nil {
+			return fmt.Errorf("exhaust the log: %w", ctx.Err())
+		}
+		var at string
+		// An error may be the end that this is about.
+		_ = p.primary().query(ctx, &at, "SELECT pg_logical_emit_message(false, '', repeat('x', 500000))::text")
+	}
+	return nil
+}
+
 // LoseStandby kills the standby. The primary acknowledges no commit until it is
 // back: see Rejoin.
 func (p *Postgres) LoseStandby() error {
