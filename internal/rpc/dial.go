@@ -46,6 +46,11 @@ const (
 	// two minutes.
 	firstRedial = 100 * time.Millisecond
 	lastRedial  = 3 * time.Second
+
+	// silentFor is how long nothing that was sent may be acknowledged until a
+	// server counts as lost, as one does behind a broken switch. It leaves a
+	// call that waits for it time to be repeated on another one.
+	silentFor = 2 * time.Second
 )
 
 // Dial returns a connection to the servers behind target: "host:port", which
@@ -74,7 +79,7 @@ func Dial(target string, opt DialOptions) (*grpc.ClientConn, error) {
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time:                pingEvery,
-			Timeout:             pingTimeout,
+			Timeout:             silentFor,
 			PermitWithoutStream: true,
 		}),
 	}
