@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -391,7 +392,11 @@ func newScene(t *testing.T, opt network.Options, users int) *scene {
 	opt.Args["switchboard"] = append(opt.Args["switchboard"], "--switchboard.drain-time=20s")
 	n := network.Start(t, opt)
 	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	setFromEnvironment(t, "MONARCH_CLUSTER_SEED", func(s string) (err error) {
+		seed, err = strconv.ParseUint(s, 10, 64)
+		return err
+	})
+	t.Logf("MONARCH_CLUSTER_SEED=%d makes the same choices again", seed)
 	s := &scene{Network: n, rng: rand.New(rand.NewPCG(seed, 0)), outage: 30 * time.Second, taken: map[*network.Process]bool{}}
 	var dispatch []string
 	for i := range n.Roles.Dispatches {
