@@ -60,12 +60,13 @@ type Crowd struct {
 	living  sync.WaitGroup
 	talking sync.WaitGroup
 
-	mu     sync.Mutex
-	wrong  []string
-	lost   []string // who lost a session last, and how
-	gone   []gone
-	talks  map[string]*talk // by the caller's email
-	talked int
+	mu      sync.Mutex
+	wrong   []string
+	lost    []string // who lost a session last, and how
+	refused []string // likewise, whose logins were refused
+	gone    []gone
+	talks   map[string]*talk // by the caller's email
+	talked  int
 }
 
 // maxWrong bounds what is kept of what went wrong.
@@ -181,8 +182,20 @@ func (c *Crowd) Losses() string {
 	return strings.Join(c.lost, "\n")
 }
 
+// Refusals tells of the last logins that were refused.
+func (c *Crowd) Refusals() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Join(c.refused, "\n")
+}
+
 // maxLost is how many of them are told.
 const maxLost = 3
+
+// keep appends to what is told in the end.
+func keep(kept []string, text string) []string {
+	return append(kept[max(0, len(kept)+1-maxLost):], text)
+}
 
 // At returns the emails of those whose session is at that address of a
 // notification node.

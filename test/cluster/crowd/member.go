@@ -131,6 +131,7 @@ func (m *member) live(ctx context.Context) {
 				return
 			}
 			m.crowd.count.refused.Add(1)
+			m.crowd.change(func() { m.crowd.refused = keep(m.crowd.refused, m.email+": "+err.Error()) })
 			m.note("-- login: %v", err)
 			if errors.Is(err, msnp.CodeAuthentication) {
 				m.crowd.fail("%s: %v", m.email, err)
@@ -152,10 +153,12 @@ func sleep(ctx context.Context, d time.Duration) {
 }
 
 // login signs in: by dispatch, or now and then at the notification server of
-// last time, which real clients remember. It reads the lists and goes online.
+// last time, which real clients remember, and by dispatch if that one does not
+// answer. It reads the lists and goes online.
 func (m *member) login(ctx context.Context) error {
 	m.mu.Lock()
-	address := someone(m.rng, m.crowd.opt.Dispatch)
+	dispatch := someone(m.rng, m.crowd.opt.Dispatch)
+	address := dispatch
 	if m.at != "" && m.rng.IntN(3) == 0 {
 		address = m.at
 	}
@@ -167,6 +170,13 @@ func (m *member) login(ctx context.Context) error {
 	attempt, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
 	c, err := client.Login(attempt, client.Options{Dispatch: address, Email: m.email, Password: m.password})
+	var code msnp.Code
+	if err != nil && !errors.As(err, &code) && address != dispatch {
+		// The server of last time is gone, or is just going.
+		m.note("-- login at %s: %v", address, err)
+		address = dispatch
+		c, err = client.Login(attempt, client.Options{Dispatch: address, Email: m.email, Password: m.password})
+	}
 	if err != nil {
 		m.mu.Lock()
 		m.at = ""
@@ -285,9 +295,7 @@ func (m *member) over(l *line, last string, err error) {
 		m.crowd.count.away.Add(1)
 	case last != "OUT" || !errors.Is(err, io.EOF):
 		m.crowd.count.lost.Add(1)
-		m.crowd.mu.Lock()
-		m.crowd.lost = append(m.crowd.lost[max(0, len(m.crowd.lost)+1-maxLost):], ended.tail)
-		m.crowd.mu.Unlock()
+		m.crowd.change(func() { m.crowd.lost = keep(m.crowd.lost, ended.tail) })
 	}
 	close(l.ended)
 	l.Close()
@@ -322,7 +330,9 @@ func (m *member) session(ctx context.Context) {
 			return
 		case <-time.After(time.Duration(pace/2 + m.rng.Int64N(pace))):
 		}
-		m.crowd.acting.RLock()
+		if !m.crowd.acting.TryRLock() {
+			continue // the crowd rests; to wait for its end here would be deaf to that of the connection
+		}
 		err := m.act(ctx, l)
 		m.crowd.acting.RUnlock()
 		if err == nil {
