@@ -24,6 +24,7 @@ import (
 
 	"github.com/monarch-msn/monarch/internal/cluster"
 	"github.com/monarch-msn/monarch/internal/front"
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
 	"github.com/monarch-msn/monarch/services/directory"
 	"github.com/monarch-msn/monarch/services/dispatch"
@@ -495,6 +496,61 @@ func (n *Network) Drain(ctx context.Context) error {
 		group.Go(func() error { return s.Drain(ctx) })
 	}
 	return group.Wait()
+}
+
+// DrainNode takes the i-th node of a role, notification or switchboard, out of
+// service, counted from 0 and around. It returns when nobody is sent there any
+// more.
+func (n *Network) DrainNode(ctx context.Context, role string, i int) error {
+	node, err := n.drainable(role, i)
+	if err != nil {
+		return err
+	}
+	node.BeginDrain()
+	return n.await(ctx, func() bool { return n.allSee(node.ID(), clusterv1.State_STATE_DRAINING) })
+}
+
+// ResumeNode puts a node back into service that DrainNode has taken out. It
+// returns when everybody knows.
+func (n *Network) ResumeNode(ctx context.Context, role string, i int) error {
+	node, err := n.drainable(role, i)
+	if err != nil {
+		return err
+	}
+	if !node.Resume() {
+		return fmt.Errorf("resume %s %d: it is about to end", role, i)
+	}
+	return n.await(ctx, func() bool { return n.allSee(node.ID(), clusterv1.State_STATE_SERVING) })
+}
+
+// drainable is a node that can be taken out of service.
+type drainable interface {
+	ID() string
+	BeginDrain()
+	Resume() bool
+}
+
+func (n *Network) drainable(role string, i int) (drainable, error) {
+	switch role {
+	case "notification":
+		return n.notifications[i%len(n.notifications)], nil
+	case "switchboard":
+		return n.switchboards[i%len(n.switchboards)], nil
+	}
+	return nil, fmt.Errorf("drain %s: there are only notification and switchboard", role)
+}
+
+// allSee reports whether a node is in a state for all who send clients to it.
+func (n *Network) allSee(id string, state clusterv1.State) bool {
+	if n.dispatch.View().Node(id).GetState() != state {
+		return false
+	}
+	for _, s := range n.notifications {
+		if s.View().Node(id).GetState() != state {
+			return false
+		}
+	}
+	return true
 }
 
 // Settle returns when everything that was sent between the nodes so far has

@@ -23,6 +23,14 @@ import (
 // error when ctx ended before; Run goes on until its own context ends.
 func (s *Service) Drain(ctx context.Context) error { return s.drain.Leave(ctx) }
 
+// BeginDrain starts what Drain does and returns at once; Resume takes it back, as
+// far as it has not been done, and reports whether the node serves: not where
+// Drain was called. They are what the operator asks for.
+func (s *Service) BeginDrain() { s.drain.Begin() }
+
+// Resume puts the node back into service, see BeginDrain.
+func (s *Service) Resume() bool { return s.drain.Resume() }
+
 func (s *Service) draining() bool { return s.drain.Draining() }
 
 // needed reports whether a node that has just begun to drain takes logins all

@@ -12,6 +12,14 @@ import (
 // until its own context ends.
 func (s *Service) Drain(ctx context.Context) error { return s.drain.Leave(ctx) }
 
+// BeginDrain starts what Drain does and returns at once; Resume takes it back, as
+// far as it has not been done, and reports whether the node serves: not where
+// Drain was called. They are what the operator asks for.
+func (s *Service) BeginDrain() { s.drain.Begin() }
+
+// Resume puts the node back into service, see BeginDrain.
+func (s *Service) Resume() bool { return s.drain.Resume() }
+
 // emptyTick is how often a drain looks whether anybody is left.
 const emptyTick = 20 * time.Millisecond
 

@@ -17,6 +17,9 @@ func (p *parser) action(line string) (action, error) {
 	if verb == "settle" && len(args) == 0 {
 		return settle{}, nil
 	}
+	if verb == "drain" || verb == "resume" {
+		return parseDrain(verb == "resume", args)
+	}
 	if len(args) == 0 || !connForm.MatchString(args[0]) {
 		return nil, errors.New("not a line of a transcript")
 	}

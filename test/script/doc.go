@@ -67,6 +67,9 @@
 //	call a bob b                from there bob is called, and enters on b; all
 //	                            who entered before by chat or call hear of it
 //	settle                      nothing more may have come to anybody
+//	drain notification 1        take a node, or a switchboard, out of service;
+//	resume notification 1       and put it back. A transcript with these has a
+//	                            network of its own, see Drainer
 //
 // A connection to a switchboard is called what the script likes; whose it is
 // follows from how it was opened.

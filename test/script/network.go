@@ -24,3 +24,15 @@ type Network interface {
 	// clients it concerns.
 	Settle(ctx context.Context) error
 }
+
+// A Drainer is a Network of which nodes can be taken out of service, and put
+// back, while a transcript is played. Such a transcript has the network for
+// itself.
+type Drainer interface {
+	Network
+	// DrainNode takes the i-th node of a role, counted from 0, out of service,
+	// and returns when nobody is sent there any more.
+	DrainNode(ctx context.Context, role string, i int) error
+	// ResumeNode puts it back, and returns when everybody knows.
+	ResumeNode(ctx context.Context, role string, i int) error
+}

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/monarch-msn/monarch/internal/cluster"
 	"github.com/monarch-msn/monarch/services/allinone"
 	"github.com/monarch-msn/monarch/services/dispatch"
 	"github.com/monarch-msn/monarch/services/notification"
@@ -82,5 +83,42 @@ func TestVariants(t *testing.T) {
 		t.Run(variant.setting, func(t *testing.T) {
 			script.Test(t, start(t, variant.options), script.Variants(variant.setting))
 		})
+	}
+}
+
+// TestDrains plays what clients see of nodes that leave the service, each
+// transcript on a network of its own.
+func TestDrains(t *testing.T) {
+	timing := cluster.Timing{Lease: 4 * time.Second, Beat: 100 * time.Millisecond, Refresh: 100 * time.Millisecond}
+	for _, variant := range []struct {
+		setting string
+		options allinone.Options
+	}{
+		// Nobody is sent away before the transcript is over.
+		{"drain", allinone.Options{
+			NotificationNodes: 2, Timing: timing,
+			Notification: notification.Config{DrainTime: time.Hour},
+			Switchboard:  switchboard.Config{DrainTime: time.Hour, ArrivalTime: time.Hour},
+		}},
+		{"drain-time", allinone.Options{
+			NotificationNodes: 2, Timing: timing,
+			Notification: notification.Config{DrainTime: time.Millisecond},
+			Switchboard:  switchboard.Config{DrainTime: time.Millisecond},
+		}},
+	} {
+		scripts, err := script.Load(script.Variants(variant.setting))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range scripts {
+			for _, dialect := range s.Dialects() {
+				t.Run(variant.setting+"/"+s.Name+"/"+dialect, func(t *testing.T) {
+					t.Parallel()
+					if err := s.Play(t.Context(), start(t, variant.options), dialect, time.Minute); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
 	}
 }
