@@ -44,51 +44,73 @@ func (s *Service) needed() bool {
 	})
 }
 
-// leavers are the sessions that a drain has still to end, in random order.
-type leavers struct {
-	mu       sync.Mutex
-	open     bool // a drain is at it
-	sessions []*session
+// shed ends all sessions, evenly over the drain time. It returns when nobody is
+// left, also of those who were logging in, or when the time is up or ctx ends.
+func (s *Service) shed(ctx context.Context) {
+	s.leavers.shed(ctx, s.cfg.DrainTime, func() (here []leaver) {
+		for _, session := range s.hub.all() {
+			here = append(here, session)
+		}
+		return here
+	}, func() bool { return s.loggingIn.Load() > 0 })
 }
 
+// leavers are those whom a drain has still to end, in random order.
+type leavers struct {
+	mu   sync.Mutex
+	open bool // a drain is at it
+	left []leaver
+}
+
+// leaver is a session, as far as a drain has to know it.
+type leaver interface {
+	// gone reports whether it has ended by itself.
+	gone() bool
+	// endForDrain ends it, when what is under way is done.
+	endForDrain()
+}
+
+func (s *session) gone() bool   { return s.conn.Reason() != "" }
+func (s *session) endForDrain() { s.post(shedEvent{}) }
+
 // begin takes those who are here now; who logs in from now on joins them.
-func (l *leavers) begin(h *hub) {
+func (l *leavers) begin(here func() []leaver) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open = true
 	// A session enters the hub ahead of this list, so none is in neither; one
 	// that is in both is told twice, which does nothing.
-	l.sessions = h.all()
-	rand.Shuffle(len(l.sessions), func(i, j int) { l.sessions[i], l.sessions[j] = l.sessions[j], l.sessions[i] })
+	l.left = here()
+	rand.Shuffle(len(l.left), func(i, j int) { l.left[i], l.left[j] = l.left[j], l.left[i] })
 }
 
 // end forgets all of them.
 func (l *leavers) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open, l.sessions = false, nil
+	l.open, l.left = false, nil
 }
 
 // join adds a session whose login was under way.
-func (l *leavers) join(s *session) {
+func (l *leavers) join(s leaver) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.open {
 		return
 	}
-	l.sessions = append(l.sessions, s)
-	i, last := rand.IntN(len(l.sessions)), len(l.sessions)-1
-	l.sessions[i], l.sessions[last] = l.sessions[last], l.sessions[i]
+	l.left = append(l.left, s)
+	i, last := rand.IntN(len(l.left)), len(l.left)-1
+	l.left[i], l.left[last] = l.left[last], l.left[i]
 }
 
 // next takes one who is still here, and says how many there were with it.
-func (l *leavers) next() (s *session, left int) {
+func (l *leavers) next() (s leaver, left int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for left = len(l.sessions); left > 0; left-- {
-		s = l.sessions[left-1]
-		l.sessions = l.sessions[:left-1]
-		if s.conn.Reason() == "" {
+	for left = len(l.left); left > 0; left-- {
+		s = l.left[left-1]
+		l.left = l.left[:left-1]
+		if !s.gone() {
 			return s, left
 		}
 	}
@@ -99,13 +121,14 @@ func (l *leavers) next() (s *session, left int) {
 // all others have left.
 const shedTick = 20 * time.Millisecond
 
-// shed ends all sessions, evenly over the drain time. It returns when nobody is
-// left, also of those who were logging in, or when the time is up or ctx ends.
-func (s *Service) shed(ctx context.Context) {
-	s.leavers.begin(s.hub)
-	defer s.leavers.end()
+// shed ends those who are here, and those who join, evenly over a time. It
+// returns when there is none and none is coming, or when the time is up, or ctx
+// ends.
+func (l *leavers) shed(ctx context.Context, over time.Duration, here func() []leaver, coming func() bool) {
+	l.begin(here)
+	defer l.end()
 	slot := time.Now()
-	until := slot.Add(s.cfg.DrainTime)
+	until := slot.Add(over)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	wait := func(t time.Time) bool {
@@ -118,9 +141,11 @@ func (s *Service) shed(ctx context.Context) {
 		}
 	}
 	for {
-		leaver, left := s.leavers.next()
-		if leaver == nil {
-			if s.loggingIn.Load() == 0 && s.leavers.empty() || !time.Now().Before(until) {
+		// Asked ahead of the list: who is in has joined before.
+		more := coming()
+		s, left := l.next()
+		if s == nil {
+			if !more || !time.Now().Before(until) {
 				return
 			}
 			slot = time.Now().Add(shedTick)
@@ -136,15 +161,9 @@ func (s *Service) shed(ctx context.Context) {
 		if !wait(slot.Add(moment)) {
 			return
 		}
-		leaver.post(shedEvent{})
+		s.endForDrain()
 		slot = slot.Add(length)
 	}
-}
-
-func (l *leavers) empty() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.sessions) == 0
 }
 
 // shedEvent ends a session because its node goes away. It waits for its turn, so
