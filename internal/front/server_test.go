@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"go.opentelemetry.io/otel/metric/noop"
 
@@ -255,73 +254,6 @@ func TestListenSaysWhatToDo(t *testing.T) {
 	if _, err := front.Listen(t.Context(), addr); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("want the error of the system to be wrapped, got %v", err)
 	}
-}
-
-// shedMoments sheds clients over a minute of a clock that only the test moves,
-// and returns when each connection ended.
-func shedMoments(t *testing.T, clients int, ctx context.Context) []time.Duration {
-	ends := make(chan time.Time, clients)
-	n := overPipe(t, front.Config{}, func(ctx context.Context, c *front.Conn) {
-		<-ctx.Done()
-		ends <- time.Now()
-	})
-	for range clients {
-		c := n.client()
-		c.SetDeadline(time.Time{})
-		go io.Copy(io.Discard, c.in)
-	}
-	synctest.Wait()
-	start := time.Now()
-	n.srv.Shed(ctx, time.Minute)
-	synctest.Wait()
-	var moments []time.Duration
-	for range len(ends) {
-		moments = append(moments, (<-ends).Sub(start))
-	}
-	slices.Sort(moments)
-	n.stop()
-	return moments
-}
-
-func TestShedIsEven(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const clients = 60
-		moments := shedMoments(t, clients, t.Context())
-		if len(moments) != clients {
-			t.Fatalf("connections that were shed: want %d, got %d", clients, len(moments))
-		}
-		onTheDot := 0
-		for i, at := range moments {
-			slot := time.Duration(i) * time.Second
-			if at < slot || at > slot+time.Second {
-				t.Errorf("connection %d: want it within a second of %v, got %v", i, slot, at)
-			}
-			if at == slot {
-				onTheDot++
-			}
-		}
-		if onTheDot == clients {
-			t.Error("no jitter: every connection ended on the second")
-		}
-	})
-}
-
-func TestShedCanBeInterrupted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-		defer cancel()
-		if got := len(shedMoments(t, 60, ctx)); got < 29 || got > 31 {
-			t.Errorf("connections that were shed in half the time: want about 30 of 60, got %d", got)
-		}
-	})
-}
-
-func TestShedAtOnceAndWithNobody(t *testing.T) {
-	n := overTCP(t, front.Config{}, echo)
-	n.srv.Shed(t.Context(), time.Hour)
-	c := served(t, n)
-	n.srv.Shed(t.Context(), 0)
-	c.hearsLast("OUT SSD\r\n")
 }
 
 func TestMetricsExistFromTheStart(t *testing.T) {
