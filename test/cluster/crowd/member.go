@@ -108,6 +108,9 @@ func (m *member) unsetBlocked(email string) {
 type line struct {
 	*client.Client
 	ended chan struct{}
+	// leaving says that the user has said OUT. A line of presence may still
+	// come behind the server's OUT, which is of no consequence.
+	leaving atomic.Bool
 
 	mu      sync.Mutex
 	replies map[string]chan client.Message
@@ -293,7 +296,7 @@ func (m *member) over(l *line, last string, err error) {
 	case !ours: // the user has hung up
 	case last == "OUT SSD":
 		m.crowd.count.away.Add(1)
-	case last != "OUT" || !errors.Is(err, io.EOF):
+	case !l.leaving.Load() || !errors.Is(err, io.EOF):
 		m.crowd.count.lost.Add(1)
 		m.crowd.change(func() { m.crowd.lost = keep(m.crowd.lost, ended.tail) })
 	}
@@ -401,6 +404,7 @@ func (m *member) act(ctx context.Context, l *line) error {
 		return m.talk(ctx, l)
 	default:
 		m.note("> OUT")
+		l.leaving.Store(true)
 		if err := l.Send("OUT"); err != nil {
 			return err
 		}
