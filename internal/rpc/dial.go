@@ -103,7 +103,10 @@ func Dial(target string, opt DialOptions) (*grpc.ClientConn, error) {
 }
 
 // serviceConfig says how calls are spread and which of them are repeated. When
-// many fail in a row none is repeated any more: the servers have enough to do.
+// hundreds have failed, and no more than that succeeded since, none is repeated
+// any more: the servers have enough to do. So many may be under way at a server
+// when it is lost, each to be repeated on another one; and soon after an outage
+// of all servers the loss of one is not noticed again.
 var serviceConfig = fmt.Sprintf(`{
 	"loadBalancingConfig": [{"round_robin": {}}],
 	"healthCheckConfig": {"serviceName": ""},
@@ -117,7 +120,7 @@ var serviceConfig = fmt.Sprintf(`{
 			"retryableStatusCodes": ["UNAVAILABLE"]
 		}
 	}],
-	"retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1}
+	"retryThrottling": {"maxTokens": 1000, "tokenRatio": 1}
 }`, directoryv1.Directory_ServiceDesc.ServiceName)
 
 // deadline gives a call the deadline that its caller has not.
