@@ -154,10 +154,9 @@ func Open(url string, opt Options) (*Client, error) {
 	// Callers have deadlines and loops of their own, so the library tries a
 	// broken connection again, but does not sit out an outage.
 	o.ContextTimeoutEnabled = true
-	// A server that hangs leaves time to ask the one that took its place.
-	o.DialTimeout = opt.Command / 3
-	o.ReadTimeout = opt.Command / 3
-	o.WriteTimeout = opt.Command / 3
+	o.DialTimeout = opt.Command
+	o.ReadTimeout = opt.Command
+	o.WriteTimeout = opt.Command
 	o.DialerRetries = 1
 	o.MaxRetries = 2
 	o.MinRetryBackoff = 10 * time.Millisecond

@@ -27,15 +27,19 @@ var errUnsubscribed = errors.New("subscription ended by redis")
 // connection, it opens another; pub/sub keeps nothing for those who are away,
 // so every confirmation but the first means a resync.
 type inbox struct {
-	m       *Member
-	id      string
-	close   context.CancelFunc // ends it; the connection is closed soon after
-	first   chan struct{}      // closed when subscribed for the first time
-	hears   atomic.Bool        // subscribed, as far as we know
-	silent  atomic.Int32       // times asked since anything was heard
-	gaps    gaps
-	mu      sync.Mutex
-	current *redis.PubSub
+	m      *Member
+	id     string
+	close  context.CancelFunc // ends it; the connection is closed soon after
+	first  chan struct{}      // closed when subscribed for the first time
+	hears  atomic.Bool        // subscribed, as far as we know
+	silent atomic.Int32       // times asked since anything was heard
+	// Confirmations of a subscription so far, and how many there were at the
+	// last pulse if that reached nobody; 0 else. The latter is the beat's own.
+	confirmed atomic.Uint64
+	unreached uint64
+	gaps      gaps
+	mu        sync.Mutex
+	current   *redis.PubSub
 }
 
 // listen opens the inbox of an id; it is heard until closed, or until ctx ends.
@@ -67,6 +71,24 @@ func (in *inbox) await(ctx context.Context, patience time.Duration) error {
 
 // silence returns how many times it was called since anything was heard.
 func (in *inbox) silence() int { return int(in.silent.Add(1)) }
+
+// pulsed notes how many a pulse reached that was sent when the subscription had
+// been confirmed so many times. If two in a row reach nobody, and it is still the
+// same subscription, whoever sends to this node does not reach it either: it is
+// with a server that has lost its place to another, which need not end the
+// connection. The server may hang, or follow the other.
+func (in *inbox) pulsed(confirmed uint64, reached int64) {
+	switch {
+	case reached > 0:
+		in.unreached = 0
+	case confirmed > 0 && confirmed == in.unreached && confirmed == in.confirmed.Load():
+		in.m.log.Warn("inbox is not where it is sent to, opening it anew")
+		in.unreached = 0
+		in.reopen()
+	default:
+		in.unreached = confirmed
+	}
+}
 
 // reopen gives the current connection up. It does not wait, as closing a
 // subscription does that is just being connected.
@@ -154,6 +176,7 @@ func (in *inbox) hear(ctx context.Context) (heard bool, err error) {
 
 // subscribed handles a confirmation.
 func (in *inbox) subscribed(ctx context.Context) {
+	in.confirmed.Add(1)
 	select {
 	case <-in.first:
 		in.gaps.resubscribed()

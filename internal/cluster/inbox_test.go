@@ -331,3 +331,28 @@ func TestMessagesThatCannotBeSent(t *testing.T) {
 		}
 	})
 }
+
+// A subscription is given up when two pulses in a row have reached nobody, and
+// nothing was subscribed between them.
+func TestPulsesThatReachNobody(t *testing.T) {
+	suite(t, func(t *testing.T, e *engine) {
+		n := e.start(t, func(c *MemberConfig) {
+			c.Timing.Lease, c.Timing.Beat = 48*time.Hour, 24*time.Hour // only the test sends pulses
+		})
+		in := n.inbox()
+		for _, pulse := range []struct {
+			confirmed uint64
+			reached   int64
+		}{{1, 0}, {1, 1}, {1, 0}, {2, 0}, {1, 0}, {0, 0}, {0, 0}, {1, 0}} {
+			in.pulsed(pulse.confirmed, pulse.reached)
+		}
+		if got := in.confirmed.Load(); got != 1 || len(n.noted("resync")) > 0 {
+			t.Errorf("confirmed %d times, %v", got, n.noted("resync"))
+		}
+		in.pulsed(1, 0)
+		n.await(t, "resync", 1)
+		if got := in.confirmed.Load(); got != 2 {
+			t.Errorf("confirmed %d times, want once more", got)
+		}
+	})
+}

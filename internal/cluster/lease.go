@@ -131,7 +131,7 @@ func (m *Member) beat(ctx context.Context) error {
 	defer cancel()
 	var (
 		begun   = time.Now()
-		hearing = in.hears.Load()
+		heard   = in.confirmed.Load()
 		keys    = []string{m.c.keys.node(id), m.c.keys.nodes()}
 		renewed *redis.StatusCmd
 		reached *redis.IntCmd
@@ -156,12 +156,8 @@ func (m *Member) beat(ctx context.Context) error {
 		return unavailable("renew the lease", err)
 	}
 	m.stand(id, begun)
-	if n, err := reached.Result(); err == nil && n == 0 && hearing {
-		// Whoever sends to this node reaches it no more than this did. The
-		// subscription is with a server that has lost its place to another,
-		// which need not end the connection: it may hang, or follow the other.
-		m.log.Warn("inbox is not where it is sent to, opening it anew")
-		in.reopen()
+	if n, err := reached.Result(); err == nil {
+		in.pulsed(heard, n)
 	}
 	return nil
 }
