@@ -36,6 +36,8 @@ cluster: ## Build and start a real cluster, every role in processes of its own, 
 build: ## Build all commands into bin/.
 	$(GO) build -o bin/ ./cmd/...
 
+# The upgrade is tested from the last commit with another server, or from that
+# which MONARCH_TEST_PREVIOUS names: MONARCH_TEST_PREVIOUS=v1.0 make test
 .PHONY: test
 test: ## Run all tests against real stores, with the race detector; nothing is skipped.
 	@$(GO) build -o bin/test/ ./test/stores ./test/summary

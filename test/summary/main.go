@@ -3,11 +3,13 @@
 //
 //	412 passed, 0 failed, 0 skipped
 //
-// What a test logs in a line that begins with "promise: " or "figure: " is shown
-// also when it passes. Subtests are counted, and so is a package that fails outside a test. A skip
+// Subtests are counted, and so is a package that fails outside a test. A skip
 // is a failure here: whoever runs everything wants to know what did not run.
 // The exit status is 0 only if something passed and nothing failed or was
 // skipped.
+//
+// A line that a test logs is shown also if it passes where it begins with
+// "promise: " or "figure: ".
 package main
 
 import (
