@@ -4,12 +4,18 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/monarch-msn/monarch/internal/cluster"
 	"github.com/monarch-msn/monarch/msnp"
 	"github.com/monarch-msn/monarch/msnp/client"
+	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
 	"github.com/monarch-msn/monarch/services/allinone"
+	"github.com/monarch-msn/monarch/services/notification"
+	"github.com/monarch-msn/monarch/services/switchboard"
+	"github.com/monarch-msn/monarch/test/script"
 )
 
 // TestErrorOfADrainingNetwork: with no node left that takes logins, those that
@@ -39,6 +45,92 @@ func TestErrorOfADrainingNetwork(t *testing.T) {
 		}
 		if got := eventually(ctx, t, n.Dispatch(), d); got != "600 2" {
 			t.Errorf("%v at dispatch: want 600 2, got %s", d, got)
+		}
+	}
+}
+
+// TestHowFarALoginIsWhenItsNodeDrains: until the client has said who it is, it
+// can be referred; behind that the login goes on, and the session is served.
+func TestHowFarALoginIsWhenItsNodeDrains(t *testing.T) {
+	const drain = "drain notification 1\n"
+	steps := []string{
+		"connect ann notification 1\n",
+		"ann> VER 1 $offer\nann< VER 1 $dialect\n",
+		"ann> INF 2\nann< INF 2 MD5\n",
+		"ann> USR 3 MD5 I ann@example.com\nann< USR 3 MD5 S $salt\n",
+		"ann> USR 4 MD5 S $md5($salt,secret-ann)\n[MSNP2-5] ann< USR 4 OK ann@example.com Ann\n" +
+			"[MSNP6+] ann< USR 4 OK ann@example.com Ann 1\nann< MSG Hotmail Hotmail $len\n   *\n",
+		"ann> CHG 5 NLN\nann< CHG 5 NLN\n",
+		"ann> PNG\nann< QNG\n",
+	}
+	const said = 3 // the step in which the client says who it is
+	referred := "ann> USR 3 MD5 I ann@example.com\n[MSNP2] ann< XFR 3 NS $other\n" +
+		"[MSNP3-6] ann< XFR 3 NS $other 0\n[MSNP7] ann< XFR 3 NS $other 0 $itself\n"
+	for at, name := range []string{
+		"before the client connects", "before VER", "before INF", "before USR I", "before USR S", "before CHG", "while present",
+	} {
+		text := strings.Join(steps[:at], "") + drain
+		if at <= said {
+			text += strings.Join(steps[at:said], "") + referred
+		} else {
+			text += strings.Join(steps[at:], "")
+		}
+		text = name + ".\n\ndialects: MSNP2 MSNP5 MSNP7\naccount ann@example.com Ann\n\n" + text
+		transcript, err := script.Parse(name, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range transcript.Dialects() {
+			t.Run(name+"/"+d, func(t *testing.T) {
+				t.Parallel()
+				n := start(t, allinone.Options{
+					NotificationNodes: 2, Timing: cluster.Timing{Beat: 100 * time.Millisecond, Refresh: 100 * time.Millisecond},
+					Notification: notification.Config{DrainTime: time.Hour},
+				})
+				if err := transcript.Play(t.Context(), n, d, time.Minute); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// TestErrorOfADrainingSwitchboard: where all switchboards drain there is none to
+// refer to, which all dialects know by one number.
+func TestErrorOfADrainingSwitchboard(t *testing.T) {
+	n := start(t, allinone.Options{SwitchboardNodes: 2, Switchboard: switchboard.Config{DrainTime: time.Hour}})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := n.Accounts().CreateAccounts(ctx, &directoryv1.CreateAccountsRequest{
+		Accounts: []*directoryv1.NewAccount{{Email: "ann@example.com", Password: "secret"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	drained := false
+	for _, d := range msnp.Dialects() {
+		c, err := client.Login(ctx, client.Options{Dispatch: n.Dispatch(), Email: "ann@example.com", Password: "secret", Dialects: []string{d.String()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Do(ctx, "CHG", "NLN"); err != nil {
+			t.Fatal(err)
+		}
+		if !drained {
+			if m, err := c.Do(ctx, "XFR", "SB"); err != nil || m.Verb != "XFR" {
+				t.Fatalf("ahead of the drain: want XFR, got %q, %v", m.Text, err)
+			}
+			for i := range n.Switchboards() {
+				if err := n.DrainNode(ctx, "switchboard", i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			drained = true
+		}
+		_, err = c.Do(ctx, "XFR", "SB")
+		var code msnp.Code
+		if !errors.As(err, &code) || code != msnp.CodeSwitchboardFailed {
+			t.Errorf("%v: want 280, got %v", d, err)
 		}
 	}
 }
