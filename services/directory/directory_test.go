@@ -32,7 +32,9 @@ import (
 type network struct {
 	directoryv1.DirectoryClient
 	accounts directoryv1.AccountsClient
+	server   *Server
 	store    *store.Store
+	path     string // of the SQLite file
 	log      *syncBuffer
 	metrics  *sdkmetric.ManualReader
 }
@@ -68,10 +70,18 @@ func defaults(t testing.TB) Config {
 	return c
 }
 
+// start starts one over SQLite.
 func start(t testing.TB, cfg Config) *network {
 	t.Helper()
-	dir := t.TempDir()
-	st, err := store.Open(t.Context(), "sqlite://"+filepath.Join(dir, "monarch.db"))
+	path := filepath.Join(t.TempDir(), "monarch.db")
+	n := startOn(t, cfg, "sqlite://"+path)
+	n.path = path
+	return n
+}
+
+func startOn(t testing.TB, cfg Config, database string) *network {
+	t.Helper()
+	st, err := store.Open(t.Context(), database)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +89,7 @@ func start(t testing.TB, cfg Config) *network {
 	if err := st.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := st.Unlock(t.Context(), filepath.Join(dir, "password.keys")); err != nil {
+	if err := st.Unlock(t.Context(), filepath.Join(t.TempDir(), "password.keys")); err != nil {
 		t.Fatal(err)
 	}
 	n := &network{store: st, log: new(syncBuffer), metrics: sdkmetric.NewManualReader()}
@@ -90,6 +100,7 @@ func start(t testing.TB, cfg Config) *network {
 		t.Fatal(err)
 	}
 	g := rpc.NewServer(rpc.ServerOptions{Log: log})
+	n.server = server
 	server.Register(g)
 	ln := bufconn.Listen(1 << 20)
 	var served sync.WaitGroup
