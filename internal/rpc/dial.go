@@ -102,11 +102,10 @@ func Dial(target string, opt DialOptions) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// serviceConfig says how calls are spread and which of them are repeated. When
-// hundreds have failed, and no more than that succeeded since, none is repeated
-// any more: the servers have enough to do. So many may be under way at a server
-// when it is lost, each to be repeated on another one; and soon after an outage
-// of all servers the loss of one is not noticed again.
+// serviceConfig says how calls are spread and which of them are repeated. How
+// many have failed before plays no part in it: soon after an outage of all
+// servers the loss of one shall not be noticed either. A server that has too
+// much to do says so by another code, upon which nothing is repeated.
 var serviceConfig = fmt.Sprintf(`{
 	"loadBalancingConfig": [{"round_robin": {}}],
 	"healthCheckConfig": {"serviceName": ""},
@@ -119,8 +118,7 @@ var serviceConfig = fmt.Sprintf(`{
 			"backoffMultiplier": 2,
 			"retryableStatusCodes": ["UNAVAILABLE"]
 		}
-	}],
-	"retryThrottling": {"maxTokens": 1000, "tokenRatio": 1}
+	}]
 }`, directoryv1.Directory_ServiceDesc.ServiceName)
 
 // deadline gives a call the deadline that its caller has not.
