@@ -439,7 +439,7 @@ func TestThunderingHerd(t *testing.T) {
 		"the directory does so much at a time and no more, all views are right")
 	const (
 		nodes, pairs = 2, 12
-		atOnce       = 16 // logins on each node
+		atOnce       = 8 // logins on each node
 		herd         = 900
 		usual        = 30 // logins a second
 		rate         = 10 * usual
