@@ -14,6 +14,10 @@ const page = 500
 
 // Lookup reads where users are logged in, by email. Users that are logged in
 // nowhere are missing from the answer. Any number of emails may be asked for.
+//
+// If one record cannot be read there is no answer, though on Redis Cluster other
+// servers gave theirs: with an answer in part, users whose server is away for
+// the seconds of a failover would look as if they were logged in nowhere.
 func (c *Client) Lookup(ctx context.Context, emails []string) (map[string]*clusterv1.Session, error) {
 	found := make(map[string]*clusterv1.Session)
 	for len(emails) > 0 {
