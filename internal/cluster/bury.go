@@ -20,7 +20,9 @@ import (
 //     old id are over, or about to be shown under newer epochs from the new one.
 //     It is still only believed when it is missing for buryBeats beats, in at
 //     least two readings: a node may tell us of itself before we read its lease,
-//     and one that rejoins should have a moment to say so.
+//     and one that rejoins should have a moment to say so. A node that is not
+//     even heard any more, and not there under a new id, has died: its
+//     connections have ended with it.
 //   - For one lease after its own join a node buries nobody. When Redis was
 //     emptied all join at about the same time; each then has a lease to claim
 //     its sessions again before the others take the old ids as gone.
@@ -28,8 +30,9 @@ import (
 //     under a new id: one server of a Redis Cluster was emptied, or a master
 //     died before its replica had the lease.
 //
-// So a dead node is gone for the others at the latest a lease, two readings and
-// buryBeats beats after its last beat.
+// So a dead node is gone for the others at the latest a lease and a reading after
+// its last beat, and one whose machine has lost its power or its network, whose
+// connections therefore stand, at the latest buryBeats beats and a reading later.
 //
 // A session record that is missing, in contrast, says little while its node's
 // lease stands: Redis may have been emptied, and the node rewrites records over
@@ -92,17 +95,24 @@ func (m *Member) bury(r *reading, in *inbox, old bool) {
 	for id, a := range u.known {
 		switch {
 		case r.byID[id] != nil:
+		case old && slices.Contains(r.deaf, id) && !r.rejoined(a.node):
+			m.gone(in, id)
 		case a.missing.IsZero():
 			a.missing = r.started
 			u.known[id] = a
 		case old && r.started.Sub(a.missing) >= m.patience(r, a.node):
-			delete(u.known, id)
-			m.out.forget(id)
-			in.gaps.forget(id)
-			m.log.Info("node is gone", "node", id)
-			m.handler.Gone(id)
+			m.gone(in, id)
 		}
 	}
+}
+
+// gone buries one node.
+func (m *Member) gone(in *inbox, id string) {
+	delete(m.undertaker.known, id)
+	m.out.forget(id)
+	in.gaps.forget(id)
+	m.log.Info("node is gone", "node", id)
+	m.handler.Gone(id)
 }
 
 // patience is how long a lease must be missing before it is taken as gone.

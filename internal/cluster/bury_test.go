@@ -13,7 +13,7 @@ import (
 
 // TestBurial feeds readings to a member that does not run: one a second, as
 // long as it says. A reading is the ids whose lease stands, "!" for one that
-// failed. Ids that differ in nothing but ticks are those that one process had.
+// failed; "-a" is an id without a lease whose inbox nobody hears. Ids that differ in nothing but ticks are those that one process had.
 func TestBurial(t *testing.T) {
 	type step struct {
 		seconds int
@@ -29,6 +29,21 @@ func TestBurial(t *testing.T) {
 			name:  "a lease that ends",
 			steps: []step{{20, []string{"self", "a", "b"}}, {20, []string{"self", "b"}}},
 			want:  []string{"23 a"}, // missing at 20, 21, 22, 23
+		},
+		{
+			name:  "a lease that ends, and nobody hears the node",
+			steps: []step{{20, []string{"self", "a", "b"}}, {20, []string{"self", "b", "-a"}}},
+			want:  []string{"20 a"},
+		},
+		{
+			name:  "a lease that is lost, and nobody hears the node, which is there under another id",
+			steps: []step{{20, []string{"self", "a", "b"}}, {20, []string{"self", "a'", "b", "-a"}}},
+			want:  []string{"30 a"},
+		},
+		{
+			name:  "within a lease after the own join, though nobody hears the node",
+			steps: []step{{2, []string{"self", "a"}}, {20, []string{"self", "-a"}}},
+			want:  []string{"10 a"},
 		},
 		{
 			name:  "a lease that is missing for a moment",
@@ -89,7 +104,12 @@ func TestBurial(t *testing.T) {
 					for range s.seconds {
 						if !slices.Contains(s.reads, "!") {
 							var nodes []*clusterv1.Node
+							var deaf []string
 							for _, id := range s.reads {
+								if dead, ok := strings.CutPrefix(id, "-"); ok {
+									deaf = append(deaf, dead)
+									continue
+								}
 								if id == "self" {
 									id = n.ID()
 								}
@@ -97,7 +117,9 @@ func TestBurial(t *testing.T) {
 								node.Addresses = []*clusterv1.Address{{Address: strings.TrimRight(id, "'")}}
 								nodes = append(nodes, node)
 							}
-							n.judge(t.Context(), readingOf(time.Now(), nodes...))
+							r := readingOf(time.Now(), nodes...)
+							r.deaf = deaf
+							n.judge(t.Context(), r)
 						}
 						for _, gone := range n.noted("gone") {
 							got = append(got, fmt.Sprintf("%.0f %s", time.Since(begun).Seconds(), gone.peer))

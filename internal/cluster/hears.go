@@ -2,8 +2,12 @@ package cluster
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
 )
 
 // Hears reports whether anybody hears the inbox of a node. A process that died
@@ -29,4 +33,67 @@ func (c *Client) Hears(ctx context.Context, node string) (bool, error) {
 		return false, unavailable("ask for the inbox of node "+node, err)
 	}
 	return subscribers[channel] > 0, nil
+}
+
+const (
+	// heardFor is how long an answer of Hears is good for those who pick nodes,
+	// so that a storm of logins does not become one of questions.
+	heardFor = 100 * time.Millisecond
+	// hearTime bounds the question. Nobody who wants to log in waits for long
+	// because Redis does not answer.
+	hearTime = 250 * time.Millisecond
+	// unaskedFor is how long a node that could not be asked for is taken to be
+	// there.
+	unaskedFor = time.Second
+)
+
+// PickAlive is [View.Pick] among the nodes that run: one that has just died
+// stands in the view until its lease is over, and those who were connected to
+// it come back at once. It asks Redis, and believes what it heard for a tenth
+// of a second. While Redis cannot be asked, or has just thrown all subscribers
+// out, it chooses as Pick does.
+func (v *View) PickAlive(ctx context.Context, role clusterv1.Role, except ...string) (*clusterv1.Node, error) {
+	out := slices.Clone(except)
+	for {
+		node, err := v.Pick(role, out...)
+		if err == nil && !v.Alive(ctx, node.Id) {
+			out = append(out, node.Id)
+			continue
+		}
+		if err == nil || len(out) == len(except) {
+			return node, err
+		}
+		alive := func(n *clusterv1.Node) bool { return n.Role == role && v.Alive(ctx, n.Id) }
+		if slices.ContainsFunc(v.last.Load().nodes, alive) {
+			return nil, err // those that run are full, or drain
+		}
+		return v.Pick(role, except...)
+	}
+}
+
+// Alive reports whether a node is heard, or cannot be asked for.
+func (v *View) Alive(ctx context.Context, id string) bool {
+	v.mu.Lock()
+	until := v.heard[id]
+	v.mu.Unlock()
+	if time.Now().Before(until) {
+		return true
+	}
+	heard, _, _ := v.asking.Do(id, func() (any, error) {
+		// For all who ask at the same time, whoever of them hangs up.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hearTime)
+		defer cancel()
+		heard, err := v.c.Hears(ctx, id)
+		good := heardFor
+		if err != nil {
+			heard, good = true, unaskedFor
+		}
+		if heard {
+			v.mu.Lock()
+			v.heard[id] = time.Now().Add(good)
+			v.mu.Unlock()
+		}
+		return heard, nil
+	})
+	return heard.(bool)
 }

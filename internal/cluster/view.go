@@ -15,6 +15,7 @@ import (
 
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/singleflight"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -36,6 +37,10 @@ type View struct {
 	picks, before map[string]uint32
 	// When a node was last seen with its lease.
 	present map[string]sighting
+	// Until when it is believed that a node's inbox is heard.
+	heard map[string]time.Time
+
+	asking singleflight.Group
 }
 
 type sighting struct {
@@ -49,6 +54,7 @@ type reading struct {
 	nodes   []*clusterv1.Node          // whose lease stands, by id
 	byID    map[string]*clusterv1.Node // the same
 	absent  []string                   // ids listed without a lease
+	deaf    []string                   // those of them whose inbox nobody hears
 	// Ids whose lease could not be read, or not even whether there is one, as
 	// the server of a Redis Cluster that has it does not answer.
 	unread   []string
@@ -74,6 +80,7 @@ func (c *Client) Watch(timing Timing, log *slog.Logger) *View {
 		ready:   make(chan struct{}),
 		picks:   make(map[string]uint32),
 		present: make(map[string]sighting),
+		heard:   make(map[string]time.Time),
 	}
 	v.last.Store(&reading{})
 	return v
@@ -163,6 +170,7 @@ func (v *View) install(r *reading) {
 			r.missed = append(r.missed, s.node)
 		}
 	}
+	maps.DeleteFunc(v.heard, func(id string, _ time.Time) bool { return r.byID[id] == nil })
 	v.before, v.picks = v.picks, make(map[string]uint32)
 	if v.last.Swap(r).byID == nil {
 		close(v.ready)
@@ -248,6 +256,12 @@ func (c *Client) readNodes(ctx context.Context, also []string, lease time.Durati
 	}
 	if unlisted != nil && len(r.unread) == len(ids) {
 		return nil, unavailable("read the list of nodes", unlisted)
+	}
+	for _, id := range r.absent {
+		// What cannot be asked says nothing.
+		if heard, err := c.Hears(ctx, id); err == nil && !heard {
+			r.deaf = append(r.deaf, id)
+		}
 	}
 	return r, nil
 }

@@ -171,13 +171,13 @@ var errFull = fmt.Errorf("no notification node has room: %w", msnp.CodeBusy)
 // that are not. Rather than refuse somebody who fits, one of those is chosen
 // that said so themselves; should it be full by now, it knows where there is
 // room.
-func (s *Service) choose() *clusterv1.Node {
-	if node, err := s.view.Pick(clusterv1.Role_ROLE_NOTIFICATION); err == nil {
+func (s *Service) choose(ctx context.Context) *clusterv1.Node {
+	if node, err := s.view.PickAlive(ctx, clusterv1.Role_ROLE_NOTIFICATION); err == nil {
 		return node
 	}
 	var room []*clusterv1.Node
 	for _, n := range s.view.Nodes() {
-		if serves(n) && n.GetSessions() < n.GetCapacity() {
+		if serves(n) && n.GetSessions() < n.GetCapacity() && s.view.Alive(ctx, n.GetId()) {
 			room = append(room, n)
 		}
 	}

@@ -111,7 +111,7 @@ func (s *session) handleCVQ(ctx context.Context, cmd *msnp.Command) error {
 // exists is not said here.
 //
 //	C: USR TrID MD5 I handle    S: XFR TrID NS host:port [0 [origin]]
-func (s *session) handleUSR(_ context.Context, cmd *msnp.Command) error {
+func (s *session) handleUSR(ctx context.Context, cmd *msnp.Command) error {
 	p := cmd.Params()
 	p.OneOf("MD5")
 	p.OneOf("I")
@@ -119,7 +119,7 @@ func (s *session) handleUSR(_ context.Context, cmd *msnp.Command) error {
 	if err := p.Err(); err != nil {
 		return front.Closing(front.ReasonRefused, err)
 	}
-	node := s.svc.choose()
+	node := s.svc.choose(ctx)
 	if node == nil {
 		return front.Closing(front.ReasonRefused, errFull)
 	}

@@ -38,7 +38,7 @@ func (s *session) handleXFR(ctx context.Context, cmd *msnp.Command) error {
 	}
 	call, cancel := s.call(ctx)
 	defer cancel()
-	node, err := s.pickSwitchboard(call)
+	node, err := s.svc.member.View().PickAlive(call, clusterv1.Role_ROLE_SWITCHBOARD)
 	if err != nil {
 		s.log.Warn("no switchboard to refer to", "error", err)
 		return msnp.CodeSwitchboardFailed
@@ -57,24 +57,6 @@ func (s *session) handleXFR(ctx context.Context, cmd *msnp.Command) error {
 	s.tickets = append(s.tickets, now)
 	s.line("XFR").TrID(cmd.TrID).Word("SB").Word(to).Word("CKI").Word(token)
 	return nil
-}
-
-// pickSwitchboard chooses a switchboard that runs. One that has just died stands
-// in the view until its lease is over, and those who talked there come back at
-// once: they must not be sent there again.
-func (s *session) pickSwitchboard(ctx context.Context) (*clusterv1.Node, error) {
-	var dead []string
-	for {
-		node, err := s.svc.member.View().Pick(clusterv1.Role_ROLE_SWITCHBOARD, dead...)
-		if err != nil {
-			return nil, err
-		}
-		heard, err := s.svc.cluster.Hears(ctx, node.GetId())
-		if err != nil || heard {
-			return node, err
-		}
-		dead = append(dead, node.GetId())
-	}
 }
 
 // ringEvent is somebody's call to the user, from a switchboard that waits for

@@ -74,14 +74,14 @@ func (s *session) handleUSR(ctx context.Context, cmd *msnp.Command) error {
 		return err
 	}
 	if stage == "I" {
-		return s.identify(cmd, &p)
+		return s.identify(ctx, cmd, &p)
 	}
 	return s.authenticate(ctx, cmd, &p)
 }
 
 // identify draws the challenge. Nobody is asked whether the account exists, so
 // a stranger learns nothing and costs the directory nothing.
-func (s *session) identify(cmd *msnp.Command, p *msnp.Params) error {
+func (s *session) identify(ctx context.Context, cmd *msnp.Command, p *msnp.Params) error {
 	email, err := s.svc.cfg.handle(p, msnp.CodeNoDomain)
 	if err != nil {
 		return refused(err)
@@ -90,10 +90,10 @@ func (s *session) identify(cmd *msnp.Command, p *msnp.Params) error {
 		return front.Closing(front.ReasonProtocol, msnp.CodeNotExpected)
 	}
 	if s.svc.draining() && !s.svc.needed() {
-		return s.sendAway(cmd)
+		return s.sendAway(ctx, cmd)
 	}
 	if s.seat = s.svc.admission.hold(time.Now()); s.seat == nil {
-		return s.sendAway(cmd)
+		return s.sendAway(ctx, cmd)
 	}
 	s.email, s.challenge, s.phase = email, msnp.NewChallenge(), msnp.Challenged
 	s.line("USR").TrID(cmd.TrID).Word("MD5").Word("S").Word(s.challenge)
@@ -102,8 +102,8 @@ func (s *session) identify(cmd *msnp.Command, p *msnp.Params) error {
 
 // sendAway refers a client that this node cannot take to one that can. Where
 // there is none it says why: it is full, or about to go.
-func (s *session) sendAway(cmd *msnp.Command) error {
-	node, err := s.svc.member.View().Pick(clusterv1.Role_ROLE_NOTIFICATION, s.svc.member.ID())
+func (s *session) sendAway(ctx context.Context, cmd *msnp.Command) error {
+	node, err := s.svc.member.View().PickAlive(ctx, clusterv1.Role_ROLE_NOTIFICATION, s.svc.member.ID())
 	if err != nil && s.svc.draining() {
 		return refused(msnp.CodeUnavailable)
 	}
