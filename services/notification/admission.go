@@ -30,8 +30,8 @@ import (
 // which they came. Those inside meet a node and a directory that are no busier
 // than that, whatever the crowd outside. Who waits costs a parked goroutine; a
 // client that hangs up leaves the queue, and one whose time is up hears that the
-// server is busy. Nobody's directory has done anything for either.
-
+// server is busy. The directory has done nothing for either.
+//
 // What follows a login, SYN and the first CHG, needs no gate of its own: it
 // cannot come faster than logins are done.
 
@@ -43,7 +43,7 @@ import (
 // 64 let in 175 and 200, while the median from CHG to NLN of those inside grew
 // from 4 over 7 and 24 to 79 milliseconds.
 type LoginConfig struct {
-	LoginsAtOnce int           `help:"Most logins that directory and Redis are asked about at a time; further ones wait." default:"8"`
+	LoginsAtOnce int           `help:"Most logins that directory and Redis are asked about at a time; further ones wait. More pays where the directory is far away." default:"8"`
 	LoginQueue   int           `help:"Most logins that wait; further ones are told that the server is busy." default:"2000"`
 	LoginWait    time.Duration `help:"Longest wait of a login; after it the client is told that the server is busy." default:"10s"`
 }
