@@ -62,6 +62,12 @@ func openPostgres(text string) (*Store, error) {
 	}
 	e := postgresEngine{config, time.Now(), new(atomic.Int64)}
 	e.renewed.Store(-int64(renewEvery))
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+		if len(e.servers()) > 1 {
+			config.ConnectTimeout = connectTimeoutOfOne
+		}
+	}
 	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(e.begin), stdlib.OptionResetSession(e.reuse))
 	db.SetConnMaxIdleTime(postgresIdle)
 	s := &Store{engine: e, write: db, read: db}
