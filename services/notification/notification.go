@@ -313,9 +313,8 @@ func (s *Service) ID() string { return s.member.ID() }
 // Sessions returns how many users have a session on this node.
 func (s *Service) Sessions() int { return s.hub.len() }
 
-// lease and refresh are the cluster's timing, with its defaults.
-func (s *Service) lease() time.Duration   { return s.timing.WithDefaults().Lease }
-func (s *Service) refresh() time.Duration { return s.timing.WithDefaults().Refresh }
+// lease is the cluster's, by its timing or by default.
+func (s *Service) lease() time.Duration { return s.timing.WithDefaults().Lease }
 
 // uptime is a moment, for durations: the time since the node was made, which
 // goes on evenly where the time of day steps. It is never zero.

@@ -3,6 +3,7 @@ package notification
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,11 +12,15 @@ import (
 // guest is a leaver that notes when it was ended.
 type guest struct {
 	ended time.Time
-	left  bool
+	left  atomic.Bool
 }
 
-func (g *guest) gone() bool   { return g.left }
-func (g *guest) endForDrain() { g.ended, g.left = time.Now(), true }
+func (g *guest) gone() bool { return g.left.Load() }
+
+func (g *guest) endForDrain() {
+	g.ended = time.Now()
+	g.left.Store(true)
+}
 
 func guests(n int) (all []*guest, here func() []leaver) {
 	var leavers []leaver
@@ -91,20 +96,19 @@ func TestSheddingFollowsWhoComesAndGoes(t *testing.T) {
 		all, here := guests(60)
 		start := time.Now()
 		l := new(leavers)
-		loggingIn := true
+		var loggingIn atomic.Bool
+		loggingIn.Store(true)
 		late := new(guest)
 		time.AfterFunc(10*time.Second, func() {
 			for _, g := range all {
-				if !g.left {
-					g.left = true
-				}
+				g.left.Store(true)
 			}
 		})
 		time.AfterFunc(40*time.Second, func() {
 			l.join(late)
-			loggingIn = false
+			loggingIn.Store(false)
 		})
-		l.shed(t.Context(), time.Minute, here, func() bool { return loggingIn })
+		l.shed(t.Context(), time.Minute, here, loggingIn.Load)
 		if got := len(moments(start, all)); got < 9 || got > 11 {
 			t.Errorf("ended before the others left: want about 10, got %d", got)
 		}
