@@ -22,7 +22,9 @@ import (
 //     least two readings: a node may tell us of itself before we read its lease,
 //     and one that rejoins should have a moment to say so. A node that is not
 //     even heard any more, and not there under a new id, has died: its
-//     connections have ended with it.
+//     connections have ended with it. On Redis Cluster that proves nothing:
+//     a server that comes back empty has lost leases and subscriptions both,
+//     while another still lists the nodes, and they need a moment to notice.
 //   - For one lease after its own join a node buries nobody. When Redis was
 //     emptied all join at about the same time; each then has a lease to claim
 //     its sessions again before the others take the old ids as gone.
@@ -95,7 +97,7 @@ func (m *Member) bury(r *reading, in *inbox, old bool) {
 	for id, a := range u.known {
 		switch {
 		case r.byID[id] != nil:
-		case old && slices.Contains(r.deaf, id) && !r.rejoined(a.node):
+		case old && !m.c.sharded && slices.Contains(r.deaf, id) && !r.rejoined(a.node):
 			m.gone(in, id)
 		case a.missing.IsZero():
 			a.missing = r.started

@@ -13,15 +13,17 @@ import (
 
 // TestBurial feeds readings to a member that does not run: one a second, as
 // long as it says. A reading is the ids whose lease stands, "!" for one that
-// failed; "-a" is an id without a lease whose inbox nobody hears. Ids that differ in nothing but ticks are those that one process had.
+// failed; "-a" is an id without a lease whose inbox nobody hears. Ids that
+// differ in nothing but ticks are those that one process had.
 func TestBurial(t *testing.T) {
 	type step struct {
 		seconds int
 		reads   []string
 	}
 	for _, test := range []struct {
-		name  string
-		steps []step
+		name    string
+		sharded bool // on Redis Cluster
+		steps   []step
 		// Which second buries whom.
 		want []string
 	}{
@@ -34,6 +36,12 @@ func TestBurial(t *testing.T) {
 			name:  "a lease that ends, and nobody hears the node",
 			steps: []step{{20, []string{"self", "a", "b"}}, {20, []string{"self", "b", "-a"}}},
 			want:  []string{"20 a"},
+		},
+		{
+			name:    "a lease that ends, and nobody hears the node, on Redis Cluster",
+			sharded: true,
+			steps:   []step{{20, []string{"self", "a", "b"}}, {20, []string{"self", "b", "-a"}}},
+			want:    []string{"23 a"},
 		},
 		{
 			name:  "a lease that is lost, and nobody hears the node, which is there under another id",
@@ -90,6 +98,7 @@ func TestBurial(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer c.Close()
+				c.sharded = test.sharded
 				n := &node{changed: make(chan struct{})}
 				n.Member = c.Member(MemberConfig{}, n)
 				n.adopt(n.ID(), &inbox{m: n.Member, id: n.ID()}, time.Now())
