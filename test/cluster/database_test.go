@@ -125,7 +125,7 @@ var harms = []harm{
 // peaks lets a harm last, and tells the most that any directory had at work and
 // waiting, and the most goroutines.
 func (d *damage) peaks(ctx context.Context, last time.Duration) string {
-	names := []string{"monarch_directory_busy", "monarch_directory_queue", "go_goroutines"}
+	names := []string{"monarch_directory_busy", "monarch_directory_queue", "go_goroutine_count"}
 	peak := make([]float64, len(names))
 	ctx, cancel := context.WithTimeout(ctx, last)
 	defer cancel()
