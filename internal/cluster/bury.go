@@ -79,6 +79,34 @@ func (m *Member) judge(ctx context.Context, r *reading) {
 	m.pickUnswept(r, old)
 }
 
+// relist puts nodes back on the list whose lease is missing and which the list
+// has lost too though they had sessions, as a failover can bring about: nobody
+// would sweep them.
+func (m *Member) relist(ctx context.Context, r *reading) {
+	if !r.whole() {
+		return
+	}
+	for id, a := range m.undertaker.known {
+		if a.missing.IsZero() || r.byID[id] != nil || slices.Contains(r.absent, id) {
+			continue
+		}
+		if err := m.relistOne(ctx, id); err != nil {
+			m.log.Debug("put a lost node back on the list", "lost", id, "error", err) // the next reading tries again
+		}
+	}
+}
+
+func (m *Member) relistOne(ctx context.Context, id string) error {
+	ctx, cancel := m.c.bound(ctx)
+	defer cancel()
+	// One that has left in good order has no members.
+	n, err := m.c.rdb.Exists(ctx, m.c.keys.members(id)).Result()
+	if err == nil && n > 0 {
+		err = m.c.rdb.SAdd(ctx, m.c.keys.nodes(), id).Err()
+	}
+	return err
+}
+
 // bury tells the handler of nodes that are gone.
 func (m *Member) bury(r *reading, in *inbox, old bool) {
 	u := &m.undertaker

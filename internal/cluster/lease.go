@@ -89,11 +89,18 @@ func (m *Member) record(id string) ([]byte, error) {
 }
 
 // join writes the lease of a new id. The id enters the list of nodes first: an
-// id in use that nobody lists would never be swept.
+// id in use that nobody lists would never be swept. With it go those that the
+// node had before, since Redis may have lost them.
 func (m *Member) join(ctx context.Context, id string) (begun time.Time, err error) {
 	ctx, cancel := m.c.bound(ctx)
 	defer cancel()
-	if err := m.c.rdb.SAdd(ctx, m.c.keys.nodes(), id).Err(); err != nil {
+	ids := []any{id}
+	m.mu.Lock()
+	for _, id := range m.own {
+		ids = append(ids, id)
+	}
+	m.mu.Unlock()
+	if err := m.c.rdb.SAdd(ctx, m.c.keys.nodes(), ids...).Err(); err != nil {
 		return begun, unavailable("join the cluster", err)
 	}
 	if err := m.c.clock(ctx, m.c.keys.node(id)); err != nil {

@@ -183,7 +183,10 @@ func (m *Member) Run(ctx context.Context) error {
 		return nil
 	}
 	m.log.Info("joined the cluster", "node", m.ID())
-	m.view.judge = func(r *reading) { m.judge(ctx, r) }
+	m.view.judge = func(r *reading) {
+		m.judge(ctx, r)
+		m.relist(ctx, r)
+	}
 	m.background.Go(func() { _ = m.view.Run(ctx) })
 	m.background.Go(func() { m.sweepDead(ctx) })
 	if m.c.sharded {

@@ -75,3 +75,46 @@ func TestSweepLosesARace(t *testing.T) {
 		}
 	})
 }
+
+// A failover can lose that a node stood in the list. Once the node is dead the
+// others put it back, and it is swept like any other.
+func TestANodeThatTheListHasLostIsSwept(t *testing.T) {
+	suite(t, func(t *testing.T, e *engine) {
+		a, b := e.start(t), e.start(t)
+		meet(t, a, b)
+		login(t, b, "alice@example.com")
+		b.kill()
+		ctx := t.Context()
+		if err := a.client.rdb.SRem(ctx, a.client.keys.nodes(), b.ID()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		a.until(t, "the members of the dead node are gone", func() bool {
+			n, err := a.client.rdb.Exists(ctx, a.client.keys.members(b.ID())).Result()
+			return err == nil && n == 0
+		})
+	})
+}
+
+// What a node was called before is swept too, also if Redis has lost that.
+func TestAFormerIDThatTheListHasLostIsSwept(t *testing.T) {
+	suite(t, func(t *testing.T, e *engine) {
+		a := e.start(t)
+		alice := login(t, a, "alice@example.com")
+		ctx, former := t.Context(), a.ID()
+		c := e.client(t)
+		if err := c.rdb.SRem(ctx, c.keys.nodes(), former).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.rdb.Del(ctx, c.keys.node(former)).Err(); err != nil {
+			t.Fatal(err)
+		}
+		a.await(t, "resync", 1)
+		if _, _, err := reclaim(t, a, alice); err != nil {
+			t.Fatal(err)
+		}
+		a.until(t, "the members under the former id are gone", func() bool {
+			n, err := c.rdb.Exists(ctx, c.keys.members(former)).Result()
+			return err == nil && n == 0
+		})
+	})
+}
