@@ -133,7 +133,7 @@ var soakStages = map[string]func(t *testing.T) (*scene, []trouble){
 // soakScene is a network with a database of its own, to which things happen
 // too.
 func soakScene(t *testing.T, redis string) *scene {
-	postgres := network.StartPostgres(t)
+	postgres := network.StartPostgresPair(t)
 	s := newScene(t, network.Options{
 		Notifications: 3, Switchboards: 2, Directories: 2, Dispatches: 2, Redis: redis, Database: postgres.URL,
 	}, 200)
@@ -170,6 +170,15 @@ var databaseTroubles = []trouble{
 			}
 			pause(ctx, 3*time.Second)
 			return s.postgres.Start(ctx)
+		})
+	}},
+	{name: "the database fails over to its standby", play: func(ctx context.Context, s *scene) (string, error) {
+		return s.onDatabase(func() error {
+			if err := s.postgres.Failover(ctx); err != nil {
+				return err
+			}
+			pause(ctx, 2*time.Second)
+			return s.postgres.Rejoin(ctx)
 		})
 	}},
 	{name: "the database answers nothing for ten seconds", play: func(ctx context.Context, s *scene) (string, error) {
