@@ -51,6 +51,15 @@ func (m *Member) standing(ctx context.Context) (string, error) {
 	}
 }
 
+// Lapsed reports whether the node's lease may be over, as far as the node knows
+// itself: others may have taken its sessions for gone, and users may have logged
+// in elsewhere without its hearing of it. It asks nobody.
+func (m *Member) Lapsed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return time.Until(m.until) <= 0
+}
+
 // stand notes that the lease of id was written by a command begun at a moment.
 func (m *Member) stand(id string, begun time.Time) {
 	m.mu.Lock()

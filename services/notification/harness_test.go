@@ -127,9 +127,13 @@ func (w *world) befriend(emails []string) {
 }
 
 // open connects to the world's Redis.
-func (w *world) open() *cluster.Client {
+func (w *world) open(dial ...dialer) *cluster.Client {
 	w.t.Helper()
-	c, err := cluster.Open("redis://"+w.redis.Addr(), cluster.Options{Command: time.Second})
+	opt := cluster.Options{Command: time.Second}
+	if len(dial) > 0 {
+		opt.Dial = dial[0]
+	}
+	c, err := cluster.Open("redis://"+w.redis.Addr(), opt)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -145,8 +149,11 @@ type node struct {
 	stop func() // Run ends, and has ended
 }
 
+// dialer connects to Redis.
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
 // node starts one. The directory is the world's if none is given.
-func (w *world) node(cfg Config, dir directoryv1.DirectoryClient) *node {
+func (w *world) node(cfg Config, dir directoryv1.DirectoryClient, dial ...dialer) *node {
 	w.t.Helper()
 	if dir == nil {
 		dir = directoryv1.NewDirectoryClient(w.directory)
@@ -157,7 +164,7 @@ func (w *world) node(cfg Config, dir directoryv1.DirectoryClient) *node {
 	}
 	addr := ln.Addr().String()
 	svc, err := New(cfg, Deps{
-		Directory: dir, Cluster: w.open(), Timing: timing, Log: slog.New(slog.DiscardHandler),
+		Directory: dir, Cluster: w.open(dial...), Timing: timing, Log: slog.New(slog.DiscardHandler),
 		Meter: metricnoop.Meter{}, Tracer: tracenoop.Tracer{}, Version: "test",
 	}, front.Listener{Listener: ln, Advertise: addr})
 	if err != nil {

@@ -173,6 +173,8 @@ type Service struct {
 	drain    *cluster.Drain
 	leavers  leavers
 	releases *releases
+	// successors knows who has been overtaken.
+	successors successors
 	// loggingIn counts the clients that have been challenged and are not in yet.
 	loggingIn atomic.Int64
 	// forgetters has an element for each forgetThoseOf under way.
@@ -207,6 +209,7 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 		s.dialects = append(s.dialects, d)
 	}
 	s.hub, s.auditor, s.challenger, s.releases = newHub(s), newAuditor(s), newChallenger(), newReleases(s)
+	s.successors.svc = s
 	var err error
 	if s.metrics, err = newMetrics(deps.Meter, s); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)

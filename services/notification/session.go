@@ -124,7 +124,10 @@ const over msnp.Phase = 0
 func (s *session) do(ctx context.Context, cmd *msnp.Command) error {
 	s.takeTurn()
 	before := s.phase
-	err := front.Handle(ctx, s.svc.commands, handlers, s, cmd)
+	var err error
+	if !s.overtaken(ctx) {
+		err = front.Handle(ctx, s.svc.commands, handlers, s, cmd)
+	}
 	s.countLogin(before)
 	s.drain(ctx, true)
 	s.giveTurn()
@@ -193,6 +196,9 @@ func (s *session) leave() {
 	s.roll.finish()
 	if wasIn {
 		s.sayOver(context.Background())
+	}
+	if wasIn && s.conn.Reason() == front.ReasonDisplaced {
+		s.svc.successors.tell(s)
 	}
 	s.giveTurn()
 	s.poke()
