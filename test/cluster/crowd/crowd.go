@@ -155,15 +155,17 @@ func (c *Crowd) enrol(ctx context.Context) error {
 // Figures returns what has happened so far.
 func (c *Crowd) Figures() Figures { return c.count.figures() }
 
-// Wrong returns what no client should have been told, and is empty in a good
-// network.
+// Wrong returns what clients were told since it was last asked that no client
+// should be told; nil in a good network.
 func (c *Crowd) Wrong() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.wrong) == 0 {
 		return nil
 	}
-	return errors.New(strings.Join(c.wrong, "\n"))
+	err := errors.New(strings.Join(c.wrong, "\n"))
+	c.wrong = nil
+	return err
 }
 
 // fail notes that something went wrong.
