@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -363,7 +364,7 @@ func (c *Crowd) settleGone() error {
 	c.mu.Unlock()
 	for _, m := range c.members {
 		m.mu.Lock()
-		sessions = append(sessions, gone{m.email, m.told.falls, m.told.base, m.tail()})
+		sessions = append(sessions, gone{m.email, maps.Clone(m.told.falls), m.told.base, m.tail()})
 		m.mu.Unlock()
 	}
 	for _, s := range sessions {
