@@ -47,10 +47,11 @@ type damage struct {
 	edits    *probe
 }
 
-// hang is how long a database is silent, and slow how long it is slow.
+// hang is how long a database is silent, and slow how long it is slow: both
+// longer than a call may take.
 const (
-	hang = 20 * time.Second
-	slow = 20 * time.Second
+	hang = 8 * time.Second
+	slow = 8 * time.Second
 )
 
 var harms = []harm{
@@ -109,7 +110,7 @@ var harms = []harm{
 		logins: isRefused, edits: isRefused,
 	},
 	{
-		name:    "PostgreSQL is silent for 20 seconds",
+		name:    "PostgreSQL is silent",
 		promise: "logins and edits are refused in time, and directories neither pile up calls nor connections",
 		play: func(ctx context.Context, d *damage) (string, error) {
 			if err := d.postgres.Pause(); err != nil {

@@ -424,8 +424,8 @@ func TestTroubles(t *testing.T) {
 	s := newScene(t, network.Options{Notifications: 3, Switchboards: 2, Directories: 2, Dispatches: 2}, 200)
 	s.alone, s.outage = true, leaseTime+2*time.Second
 	for _, f := range slices.Concat(processTroubles, redisTroubles) {
-		if f.slow {
-			continue // see TestSoak
+		if f.slow && !soaking() {
+			continue
 		}
 		t.Run(f.name, func(t *testing.T) {
 			t.Logf("promise: %s", f.promise)

@@ -28,6 +28,9 @@ const (
 	soakPatience = 3 * time.Minute
 )
 
+// soaking reports whether there is time for what takes long.
+func soaking() bool { return os.Getenv("MONARCH_SOAK_TIME") != "" }
+
 // Troubles come at random and overlap, as long as MONARCH_SOAK_TIME says, to a
 // network on each kind of Redis in turn. In the end nobody has been told
 // anything wrong, no acknowledged edit is lost, and nothing is left behind: no
