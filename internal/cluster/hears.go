@@ -36,22 +36,19 @@ func (c *Client) Hears(ctx context.Context, node string) (bool, error) {
 }
 
 const (
-	// heardFor is how long an answer of Hears is good for those who pick nodes,
-	// so that a storm of logins does not become one of questions.
-	heardFor = 100 * time.Millisecond
 	// hearTime bounds the question. Nobody who wants to log in waits for long
 	// because Redis does not answer.
 	hearTime = 250 * time.Millisecond
-	// unaskedFor is how long a node that could not be asked for is taken to be
-	// there.
+	// unaskedFor is how long nobody asks again after there was no answer.
 	unaskedFor = time.Second
 )
 
 // PickAlive is [View.Pick] among the nodes that run: one that has just died
 // stands in the view until its lease is over, and those who were connected to
-// it come back at once. It asks Redis, and believes what it heard for a tenth
-// of a second. While Redis cannot be asked, or has just thrown all subscribers
-// out, it chooses as Pick does.
+// it come back at once. It asks Redis, once for all who want to know of a node at
+// the same time, so that a storm of logins does not become one of questions.
+// While Redis cannot be asked, or has just thrown all subscribers out, it
+// chooses as Pick does.
 func (v *View) PickAlive(ctx context.Context, role clusterv1.Role, except ...string) (*clusterv1.Node, error) {
 	out := slices.Clone(except)
 	for {
@@ -74,7 +71,7 @@ func (v *View) PickAlive(ctx context.Context, role clusterv1.Role, except ...str
 // Alive reports whether a node is heard, or cannot be asked for.
 func (v *View) Alive(ctx context.Context, id string) bool {
 	v.mu.Lock()
-	until := v.heard[id]
+	until := v.unasked
 	v.mu.Unlock()
 	if time.Now().Before(until) {
 		return true
@@ -84,16 +81,12 @@ func (v *View) Alive(ctx context.Context, id string) bool {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hearTime)
 		defer cancel()
 		heard, err := v.c.Hears(ctx, id)
-		good := heardFor
 		if err != nil {
-			heard, good = true, unaskedFor
-		}
-		if heard {
 			v.mu.Lock()
-			v.heard[id] = time.Now().Add(good)
+			v.unasked = time.Now().Add(unaskedFor)
 			v.mu.Unlock()
 		}
-		return heard, nil
+		return heard || err != nil, nil
 	})
 	return heard.(bool)
 }

@@ -37,8 +37,8 @@ type View struct {
 	picks, before map[string]uint32
 	// When a node was last seen with its lease.
 	present map[string]sighting
-	// Until when it is believed that a node's inbox is heard.
-	heard map[string]time.Time
+	// Until when Redis is not asked who is heard.
+	unasked time.Time
 
 	asking singleflight.Group
 }
@@ -80,7 +80,6 @@ func (c *Client) Watch(timing Timing, log *slog.Logger) *View {
 		ready:   make(chan struct{}),
 		picks:   make(map[string]uint32),
 		present: make(map[string]sighting),
-		heard:   make(map[string]time.Time),
 	}
 	v.last.Store(&reading{})
 	return v
@@ -170,7 +169,6 @@ func (v *View) install(r *reading) {
 			r.missed = append(r.missed, s.node)
 		}
 	}
-	maps.DeleteFunc(v.heard, func(id string, _ time.Time) bool { return r.byID[id] == nil })
 	v.before, v.picks = v.picks, make(map[string]uint32)
 	if v.last.Swap(r).byID == nil {
 		close(v.ready)
