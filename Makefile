@@ -41,7 +41,7 @@ build: ## Build all commands into bin/.
 .PHONY: test
 test: ## Run all tests against real stores, with the race detector; nothing is skipped.
 	@$(GO) build -o bin/test/ ./test/stores ./test/summary
-	@bin/test/stores bin/test/summary -race -count=1 -timeout=25m work
+	@bin/test/stores bin/test/summary -race -count=1 -parallel=4 -timeout=25m work
 
 # How long each of the two parts of "make soak" goes on, what repeats the choices
 # of another run, and where the report goes.

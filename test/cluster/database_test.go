@@ -407,6 +407,7 @@ func halves(t *testing.T, accounts directoryv1.AccountsClient) {
 // What may happen to a PostgreSQL server happens, in turn, while a crowd is at
 // work.
 func TestPostgresIsHurt(t *testing.T) {
+	t.Parallel()
 	network.RequireStores(t)
 	postgres := network.StartPostgresPair(t)
 	d := newDamage(t, postgres.URL, 2, 80)
@@ -441,6 +442,7 @@ func fillDisk(ctx context.Context, d *damage) (string, error) {
 }
 
 func TestSQLiteDiskIsFull(t *testing.T) {
+	t.Parallel()
 	network.RequireStores(t)
 	disk := network.SmallDisk(t, 8<<20)
 	d := newDamage(t, "sqlite://"+disk.Path+"/monarch.db", 1, 40)
@@ -450,6 +452,7 @@ func TestSQLiteDiskIsFull(t *testing.T) {
 
 // The disk with PostgreSQL's tables is full, and that of its log is not.
 func TestPostgresTablesAreFull(t *testing.T) {
+	t.Parallel()
 	network.RequireStores(t)
 	disk := network.SmallDisk(t, 24<<20)
 	postgres := network.StartPostgresTablesOnDisk(t, disk)
@@ -466,6 +469,7 @@ func TestPostgresTablesAreFull(t *testing.T) {
 // PostgreSQL cannot write its log any more. It ends, and cannot start before
 // there is space.
 func TestPostgresLogIsFull(t *testing.T) {
+	t.Parallel()
 	network.RequireStores(t)
 	disk := network.SmallDisk(t, 96<<20)
 	postgres := network.StartPostgresOnDisk(t, disk)

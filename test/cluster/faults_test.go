@@ -390,6 +390,9 @@ func newScene(t *testing.T, opt network.Options, users int) *scene {
 	opt.Args = crowd.Args()
 	opt.Args["notification"] = append(opt.Args["notification"], "--notification.drain-time=5s")
 	opt.Args["switchboard"] = append(opt.Args["switchboard"], "--switchboard.drain-time=20s")
+	if opt.Binary == nil {
+		opt.Binary = func(string, int) string { return network.PlainBinary(t) }
+	}
 	n := network.Start(t, opt)
 	seed := rand.Uint64()
 	setFromEnvironment(t, "MONARCH_CLUSTER_SEED", func(s string) (err error) {
@@ -421,6 +424,7 @@ func newScene(t *testing.T, opt network.Options, users int) *scene {
 // Each trouble in turn happens to a network on which hundreds of users are at
 // work, and its promise holds.
 func TestTroubles(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, network.Options{Notifications: 3, Switchboards: 2, Directories: 2, Dispatches: 2}, 200)
 	s.alone, s.outage = true, leaseTime+2*time.Second
 	for _, f := range slices.Concat(processTroubles, redisTroubles) {

@@ -376,6 +376,7 @@ func (d *divided) settled(ctx context.Context, t *testing.T, before crowd.Figure
 // Each way in which the network between processes breaks, in turn, happens to a
 // network on which a crowd is at work, and its promise holds.
 func TestPartitions(t *testing.T) {
+	t.Parallel()
 	d := newDivided(t)
 	for _, p := range partitions {
 		if !soaking() && !slices.Contains(quickPartitions, p.name) {

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"cmp"
-	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -50,29 +48,18 @@ func previous(t *testing.T) (path string) {
 			t.Fatal(err)
 		}
 		t.Logf("figure: %v, so both versions are of this tree; name another with %s", err, previousVariable)
-		return network.Binary(t)
+		return network.PlainBinary(t)
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = t.TempDir() // there is no home to keep anything in
 	}
 	path = filepath.Join(t.TempDir(), "previous")
-	if err := tree.build(commit, filepath.Join(cache, "monarch-previous"), path, withRace(t)); err != nil {
+	if err := tree.build(commit, filepath.Join(cache, "monarch-previous"), path); err != nil {
 		t.Fatalf("build the previous version: %v", err)
 	}
 	t.Logf("figure: the previous version is %s, there after %.1f s", commit[:12], time.Since(begun).Seconds())
 	return path
-}
-
-// withRace says whether the server of this tree has the race detector: then an
-// earlier one is to have it too.
-func withRace(t *testing.T) bool {
-	t.Helper()
-	info, err := buildinfo.ReadFile(network.Binary(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // tree is a checkout of the project.
@@ -132,11 +119,8 @@ const maxKept = 4
 // build builds the server of a commit to path. What it builds it keeps in
 // cache, where the sources always lie in the same directory, so that packages
 // which did not change need not be compiled again.
-func (r tree) build(commit, cache, path string, race bool) (err error) {
+func (r tree) build(commit, cache, path string) (err error) {
 	kept := filepath.Join(cache, "bin", commit+"-"+runtime.Version())
-	if race {
-		kept += "-race"
-	}
 	if err := os.MkdirAll(filepath.Dir(kept), 0o700); err != nil {
 		return err
 	}
@@ -149,7 +133,7 @@ func (r tree) build(commit, cache, path string, race bool) (err error) {
 		return err
 	}
 	if _, err := os.Stat(kept); errors.Is(err, os.ErrNotExist) {
-		if err := r.compile(commit, filepath.Join(cache, "src"), kept, race); err != nil {
+		if err := r.compile(commit, filepath.Join(cache, "src"), kept); err != nil {
 			return err
 		}
 	} else if err != nil {
@@ -167,7 +151,7 @@ func (r tree) build(commit, cache, path string, race bool) (err error) {
 }
 
 // compile builds the server of a commit in src, which is emptied first.
-func (r tree) compile(commit, src, kept string, race bool) error {
+func (r tree) compile(commit, src, kept string) error {
 	if err := os.RemoveAll(src); err != nil {
 		return err
 	}
@@ -176,9 +160,6 @@ func (r tree) compile(commit, src, kept string, race bool) error {
 	}
 	begun := kept + ".begun"
 	args := []string{"build", "-buildvcs=false", "-o", begun}
-	if race {
-		args = append(args, "-race")
-	}
 	cmd := exec.Command("go", append(args, "./cmd/monarch")...)
 	cmd.Dir = src
 	cmd.Env = append(os.Environ(), "GOWORK=", "PWD="+src)

@@ -108,6 +108,7 @@ func (s *scene) awaitRecords(ctx context.Context, client *cluster.Client) error 
 
 // A Redis with Sentinels loses its master in every way that there is.
 func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
 	network.RequireStores(t)
 	redis := network.StartSentinel(t, 3)
 	var old *network.Redis
@@ -162,6 +163,7 @@ func TestSentinelFailover(t *testing.T) {
 // A Redis Cluster loses masters and moves slots. The inbox of every node is
 // heard on a sharded channel, with the server that publishers ask.
 func TestRedisClusterFailover(t *testing.T) {
+	t.Parallel()
 	network.RequireStores(t)
 	redis := network.StartRedisCluster(t)
 	var old *network.Redis

@@ -19,6 +19,7 @@ import (
 // come back at once: some by dispatch, some to the node that has just sent them
 // away.
 func TestRollingRestart(t *testing.T) {
+	t.Parallel()
 	t.Log("promise: nobody is refused, no session and no conversation breaks, nobody is seen going more often than he moved, " +
 		"no acknowledged edit or message is lost, every process ends with status 0")
 	s := newScene(t, network.Options{Notifications: 3, Switchboards: 2, Dispatches: 2}, 200)

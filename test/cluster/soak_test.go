@@ -36,6 +36,7 @@ func soaking() bool { return os.Getenv("MONARCH_SOAK_TIME") != "" }
 // anything wrong, no acknowledged edit is lost, and nothing is left behind: no
 // record, no key, no goroutine, no file.
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	network.RequireStores(t)
 	each := soakTime
 	kinds := []string{"one Redis"}

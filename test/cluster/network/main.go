@@ -14,20 +14,25 @@ import (
 func Main(m *testing.M) int {
 	defer startLauncher()()
 	defer binary.remove()
+	defer plain.remove()
 	return m.Run()
 }
 
-// binary is the server, built at most once.
-var binary builder
+// binary is the server, with the race detector if the tests have it; plain is
+// the server without. Each is built at most once.
+var (
+	binary = builder{race: race}
+	plain  builder
+)
 
 type builder struct {
+	race bool
 	once sync.Once
 	dir  string
 	err  error
 }
 
-// path returns where the server is, after building it if need be; with the
-// race detector if the tests have it.
+// path returns where the server is, after building it if need be.
 func (b *builder) path() (string, error) {
 	b.once.Do(b.build)
 	return filepath.Join(b.dir, "monarch"), b.err
@@ -38,7 +43,7 @@ func (b *builder) build() {
 		return
 	}
 	args := []string{"build", "-o", b.dir + string(filepath.Separator)}
-	if race {
+	if b.race {
 		args = append(args, "-race")
 	}
 	out, err := exec.Command("go", append(args, "github.com/monarch-msn/monarch/cmd/monarch")...).CombinedOutput()

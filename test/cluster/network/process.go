@@ -106,6 +106,18 @@ func Binary(t testing.TB) string {
 	return path
 }
 
+// PlainBinary returns the path of the server as its users have it: without the
+// race detector, which leaves a small machine little time for hundreds of
+// clients.
+func PlainBinary(t testing.TB) string {
+	t.Helper()
+	path, err := plain.path()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func server(t testing.TB, path string, env, args []string) program {
 	t.Helper()
 	if race {
