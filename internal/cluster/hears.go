@@ -35,6 +35,32 @@ func (c *Client) Hears(ctx context.Context, node string) (bool, error) {
 	return subscribers[channel] > 0, nil
 }
 
+// unheard returns those of some nodes whose inbox nobody hears, where one server
+// knows of all. It asks for many at a time: after the loss of a whole site the
+// nodes that are left have all the others to ask for at each reading, and a
+// server that does not answer is not to be waited for once for each. What cannot
+// be asked says nothing.
+func (c *Client) unheard(ctx context.Context, nodes []string) (deaf []string) {
+	for chunk := range slices.Chunk(nodes, page) {
+		channels := make([]string, len(chunk))
+		for i, id := range chunk {
+			channels[i] = c.keys.inbox(id)
+		}
+		step, cancel := c.bound(ctx)
+		subscribers, err := c.rdb.PubSubNumSub(step, channels...).Result()
+		cancel()
+		if err != nil {
+			return deaf
+		}
+		for i, id := range chunk {
+			if subscribers[channels[i]] == 0 {
+				deaf = append(deaf, id)
+			}
+		}
+	}
+	return deaf
+}
+
 const (
 	// hearTime bounds the question. Nobody who wants to log in waits for long
 	// because Redis does not answer.

@@ -1,11 +1,14 @@
 package cluster
 
 import (
+	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+	"github.com/redis/go-redis/v9"
 )
 
 func TestHears(t *testing.T) {
@@ -74,6 +77,57 @@ func TestPickAliveWhereNobodyIsHeard(t *testing.T) {
 		}
 		if _, err := v.PickAlive(t.Context(), role); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// questions counts how often Redis is asked who is heard.
+type questions struct{ n atomic.Int32 }
+
+func (*questions) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (*questions) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (q *questions) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == "pubsub" {
+			q.n.Add(1)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// However many nodes are dead, a reading does not ask for each by itself, and not
+// at all where the answer proves nothing.
+func TestAReadingAsksForAllTheDeadAtOnce(t *testing.T) {
+	suite(t, func(t *testing.T, e *engine) {
+		ctx := t.Context()
+		c := e.client(t)
+		dead := make([]any, page+1)
+		for i := range dead {
+			dead[i] = newID()
+		}
+		if err := c.rdb.SAdd(ctx, c.keys.nodes(), dead...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		asked := new(questions)
+		c.rdb.AddHook(asked)
+		r, err := c.readNodes(ctx, nil, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, deaf := int32(2), len(dead) // two pages
+		if c.sharded {
+			want, deaf = 0, 0
+		}
+		if n := asked.n.Load(); n != want || len(r.absent) != len(dead) || len(r.deaf) != deaf {
+			t.Errorf("a reading with %d dead nodes asked %d times, want %d, and found %d heard by nobody, want %d",
+				len(r.absent), n, want, len(r.deaf), deaf)
+		}
+		if node := e.start(t); !c.sharded && len(c.unheard(ctx, []string{node.ID()})) != 0 {
+			t.Error("a node that runs: want its inbox heard")
 		}
 	})
 }

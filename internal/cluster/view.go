@@ -54,7 +54,7 @@ type reading struct {
 	nodes   []*clusterv1.Node          // whose lease stands, by id
 	byID    map[string]*clusterv1.Node // the same
 	absent  []string                   // ids listed without a lease
-	deaf    []string                   // those of them whose inbox nobody hears
+	deaf    []string                   // those of them whose inbox nobody hears; none on Redis Cluster
 	// Ids whose lease could not be read, or not even whether there is one, as
 	// the server of a Redis Cluster that has it does not answer.
 	unread   []string
@@ -255,11 +255,8 @@ func (c *Client) readNodes(ctx context.Context, also []string, lease time.Durati
 	if unlisted != nil && len(r.unread) == len(ids) {
 		return nil, unavailable("read the list of nodes", unlisted)
 	}
-	for _, id := range r.absent {
-		// What cannot be asked says nothing.
-		if heard, err := c.Hears(ctx, id); err == nil && !heard {
-			r.deaf = append(r.deaf, id)
-		}
+	if !c.sharded {
+		r.deaf = c.unheard(ctx, r.absent)
 	}
 	return r, nil
 }
