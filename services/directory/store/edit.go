@@ -123,8 +123,12 @@ func (s *Store) edit(ctx context.Context, e *directoryv1.Edit, touch others, app
 		return nil, err
 	}
 	made, rerr := s.made(ctx, e)
-	if rerr != nil || made == nil {
-		return nil, errors.Join(err, rerr)
+	switch {
+	case rerr != nil:
+		// No refusal then: for all we know the edit was made.
+		return nil, rerr
+	case made == nil:
+		return nil, err
 	}
 	return made, nil
 }
@@ -147,8 +151,10 @@ func remember(ctx context.Context, tx *sql.Tx, owner int64, id []byte, answer *d
 // made returns what an edit was answered that is the user's last one, or nil.
 func (s *Store) made(ctx context.Context, e *directoryv1.Edit) (*directoryv1.EditResponse, error) {
 	var kept []byte
-	err := s.read.QueryRowContext(ctx, `SELECT edit_answer FROM users WHERE email = $1 AND edit_id = $2`,
-		e.GetEmail(), e.GetId()).Scan(&kept)
+	err := s.anew(ctx, func() error {
+		return s.read.QueryRowContext(ctx, `SELECT edit_answer FROM users WHERE email = $1 AND edit_id = $2`,
+			e.GetEmail(), e.GetId()).Scan(&kept)
+	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

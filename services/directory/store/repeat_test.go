@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -72,4 +73,27 @@ func TestAnEditThatComesAgainIsMadeOnce(t *testing.T) {
 			})
 		}
 	})
+}
+
+// What refuses an edit may be the edit itself, made before. Where that cannot be
+// found out its outcome is unknown, which is no refusal.
+func TestAnEditIsNotRefusedWhereItMayHaveBeenMade(t *testing.T) {
+	s := ready(t, sqliteURL(t))
+	signUp(t, s, "alice", "bob")
+	alice := person{t, s, "alice"}
+	if _, err := alice.add(fl, "bob", "Bob"); err != nil {
+		t.Fatal(err)
+	}
+	add := &directoryv1.AddMemberRequest{Edit: alice.edit(), List: fl, Member: address("bob"), Name: "Bob"}
+	add.Edit.Id = []byte("another")
+	var refusal *Refusal
+	if _, err := s.AddMember(alice.ctx(), limits, add); !errors.As(err, &refusal) {
+		t.Fatalf("a member who is on the list: %v, want a refusal", err)
+	}
+	if err := s.read.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddMember(alice.ctx(), limits, add); err == nil || errors.As(err, &refusal) {
+		t.Errorf("while nothing can be read: %v, want a fault that is no refusal", err)
+	}
 }
