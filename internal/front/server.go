@@ -73,6 +73,18 @@ func (s *Server) Connections() int {
 	return len(s.conns)
 }
 
+// AwaitOpen returns when all connections that are open now have ended, or ctx
+// is done. Those that come meanwhile are not waited for.
+func (s *Server) AwaitOpen(ctx context.Context) {
+	for _, c := range s.of(nil) {
+		select {
+		case <-c.ctx.Done():
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // Serve accepts connections of ln and calls handle for each on a goroutine of
 // its own. It blocks until ctx is done, then closes ln and every connection
 // that came by it, with ReasonShutdown, waits for their handlers, and returns

@@ -49,6 +49,29 @@ func TestServeWaitsForEveryHandler(t *testing.T) {
 	}
 }
 
+func TestAwaitOpenWaitsForThoseWhoAreThere(t *testing.T) {
+	n := overTCP(t, front.Config{}, echo)
+	early := n.client()
+	early.say("PNG\r\n")
+	eventually(t, "the first is there", func() bool { return n.srv.Connections() == 1 })
+	waited := make(chan struct{})
+	go func() {
+		n.srv.AwaitOpen(t.Context())
+		close(waited)
+	}()
+	select {
+	case <-waited:
+		t.Fatal("did not wait for somebody who is there")
+	default:
+	}
+	n.client() // comes later and stays
+	early.Close()
+	awaits(t, "the end of the wait", waited)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	n.srv.AwaitOpen(ended)
+}
+
 func TestListenersEndApart(t *testing.T) {
 	n := overTCP(t, front.Config{}, echo)
 	ln, err := front.Listen(t.Context(), "127.0.0.1:0")

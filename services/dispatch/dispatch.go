@@ -190,9 +190,16 @@ func (s *Service) choose(ctx context.Context) *clusterv1.Node {
 // View returns the server's view of the cluster.
 func (s *Service) View() *cluster.View { return s.view }
 
-// Drain makes the server not ready. Its connections are short: those under
-// way finish, and new ones are served until Run's context ends.
-func (s *Service) Drain(context.Context) error {
+// drainTime bounds the wait for clients that are being served.
+const drainTime = 2 * time.Second
+
+// Drain makes the server not ready, and waits a moment for the clients that are
+// connected: their connections are short. New ones are served until Run's
+// context ends.
+func (s *Service) Drain(ctx context.Context) error {
 	s.drains.Store(true)
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	s.front.AwaitOpen(ctx)
 	return nil
 }
