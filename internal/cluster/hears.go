@@ -67,6 +67,9 @@ const (
 	hearTime = 250 * time.Millisecond
 	// unaskedFor is how long nobody asks again after there was no answer.
 	unaskedFor = time.Second
+	// lookEvery is the least time between two looks for a node that has just
+	// joined: in a full network everybody who is refused would look.
+	lookEvery = 100 * time.Millisecond
 )
 
 // PickAlive is [View.Pick] among the nodes that run: one that has just died
@@ -83,8 +86,14 @@ func (v *View) PickAlive(ctx context.Context, role clusterv1.Role, except ...str
 			out = append(out, node.Id)
 			continue
 		}
-		if err == nil || len(out) == len(except) {
-			return node, err
+		if err == nil {
+			return node, nil
+		}
+		if n := v.newcomer(ctx, role, except); n != nil {
+			return n, nil
+		}
+		if len(out) == len(except) {
+			return nil, err
 		}
 		alive := func(n *clusterv1.Node) bool { return n.Role == role && v.Alive(ctx, n.Id) }
 		if slices.ContainsFunc(v.last.Load().nodes, alive) {
@@ -92,6 +101,34 @@ func (v *View) PickAlive(ctx context.Context, role clusterv1.Role, except ...str
 		}
 		return v.Pick(role, except...)
 	}
+}
+
+// newcomer looks for a node that has joined since the view was read, for those
+// who would otherwise be told that there is no room. Nobody is told so within a
+// second in which there is.
+func (v *View) newcomer(ctx context.Context, role clusterv1.Role, except []string) *clusterv1.Node {
+	v.mu.Lock()
+	early := time.Since(v.looked) < lookEvery
+	if !early {
+		v.looked = time.Now()
+	}
+	v.mu.Unlock()
+	if early {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, hearTime)
+	defer cancel()
+	r, err := v.c.readNodes(ctx, nil, v.timing.Lease)
+	if err != nil {
+		return nil // as it was read last, then
+	}
+	known := v.last.Load().byID
+	for _, n := range r.nodes {
+		if n.Role == role && n.State == clusterv1.State_STATE_SERVING && known[n.Id] == nil && !slices.Contains(except, n.Id) {
+			return n
+		}
+	}
+	return nil
 }
 
 // Alive reports whether a node is heard, or cannot be asked for.

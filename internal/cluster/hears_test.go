@@ -131,3 +131,19 @@ func TestAReadingAsksForAllTheDeadAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// A node that has joined since the view was read is found by who would have to
+// refuse somebody.
+func TestPickAliveFindsNewcomers(t *testing.T) {
+	suite(t, func(t *testing.T, e *engine) {
+		v := e.client(t).Watch(e.timing, nil) // never read
+		a := e.start(t)
+		role := a.node.Role
+		if n, err := v.PickAlive(t.Context(), role); err != nil || n.GetId() != a.ID() {
+			t.Errorf("picked %v, %v", n, err)
+		}
+		if n, err := v.PickAlive(t.Context(), role, a.ID()); !errors.Is(err, ErrNoNode) {
+			t.Errorf("with the newcomer left out: picked %v, %v", n, err)
+		}
+	})
+}

@@ -37,8 +37,9 @@ type View struct {
 	picks, before map[string]uint32
 	// When a node was last seen with its lease.
 	present map[string]sighting
-	// Until when Redis is not asked who is heard.
-	unasked time.Time
+	// Until when Redis is not asked who is heard, and when somebody looked for
+	// nodes that have just joined.
+	unasked, looked time.Time
 
 	asking singleflight.Group
 }
