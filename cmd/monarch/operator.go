@@ -55,6 +55,7 @@ func (c *operatorCmd) run(ctx context.Context, _, _ io.Writer) int {
 			Meter:    p.Meter,
 			Tracer:   p.Tracer,
 		})
+		p.Ready("place in the cluster", svc.Ready)
 		p.Detail("address", listener.Addr().String())
 		return p.Serve(ctx, node.Service{Name: "operator", Run: svc.Run})
 	})
