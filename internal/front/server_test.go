@@ -64,7 +64,6 @@ func TestAwaitOpenWaitsForThoseWhoAreThere(t *testing.T) {
 		t.Fatal("did not wait for somebody who is there")
 	default:
 	}
-	n.client() // comes later and stays
 	early.Close()
 	awaits(t, "the end of the wait", waited)
 	ended, end := context.WithCancel(t.Context())
