@@ -93,18 +93,25 @@ type edit struct {
 }
 
 // edit runs one list edit of the user whom e names. apply makes the change, or
-// refuses. An edit that was made before gets the answer that it got then.
+// refuses. An edit that was made before gets the answer that it got then, and one
+// that comes behind a later one of the same user is not made any more.
 func (s *Store) edit(ctx context.Context, e *directoryv1.Edit, touch others, apply func(*edit) error) (*directoryv1.EditResponse, error) {
 	var answer *directoryv1.EditResponse
-	err := s.locked(ctx, e.GetEmail(), touch, func(tx *sql.Tx, owner *user, touched []*directoryv1.Touched) error {
-		if len(e.GetId()) > 0 && bytes.Equal(e.GetId(), owner.lastEdit) {
-			return errMade
+	err := s.locked(ctx, e.GetEmail(), touch, func(tx *sql.Tx, owner *user, touched []*directoryv1.Touched) (err error) {
+		switch {
+		case len(e.GetId()) == 0:
+		case bytes.Equal(e.GetId(), owner.lastEdit):
+			if answer, err = made(ctx, tx, e); err == nil {
+				err = errMade
+			}
+			return err
+		case int64(e.GetVersion()) < owner.editVersion.Int64:
+			return errOvertaken
 		}
 		answer = &directoryv1.EditResponse{Version: owner.version, Touched: touched}
 		if e.GetVersion() != owner.version-1 {
 			before := *owner
 			before.version--
-			var err error
 			if answer.Before, err = readLists(ctx, tx, &before); err != nil {
 				return err
 			}
@@ -112,35 +119,39 @@ func (s *Store) edit(ctx context.Context, e *directoryv1.Edit, touch others, app
 		if err := apply(&edit{tx: tx, owner: owner, answer: answer}); err != nil {
 			return err
 		}
-		return remember(ctx, tx, owner.id, e.GetId(), answer)
+		return remember(ctx, tx, owner.id, e, answer)
 	})
-	if err == nil {
+	if err == nil || errors.Is(err, errMade) {
 		return answer, nil
 	}
-	// What refuses an edit may be the edit itself.
 	var refusal *Refusal
-	if !errors.As(err, &refusal) && !errors.Is(err, errMade) || len(e.GetId()) == 0 {
+	if !errors.As(err, &refusal) || len(e.GetId()) == 0 {
 		return nil, err
 	}
-	made, rerr := s.made(ctx, e)
+	// What refuses an edit may be the edit itself.
+	rerr := s.anew(ctx, func() (err error) {
+		answer, err = made(ctx, s.read, e)
+		return err
+	})
 	switch {
 	case rerr != nil:
 		// No refusal then: for all we know the edit was made.
 		return nil, rerr
-	case made == nil:
+	case answer == nil:
 		return nil, err
 	}
-	return made, nil
+	return answer, nil
 }
 
 // remember keeps what an edit was answered, in place of the user's last one.
-func remember(ctx context.Context, tx *sql.Tx, owner int64, id []byte, answer *directoryv1.EditResponse) error {
-	if len(id) == 0 {
+func remember(ctx context.Context, tx *sql.Tx, owner int64, e *directoryv1.Edit, answer *directoryv1.EditResponse) error {
+	if len(e.GetId()) == 0 {
 		return nil
 	}
 	kept, err := proto.Marshal(answer)
 	if err == nil {
-		_, err = tx.ExecContext(ctx, `UPDATE users SET edit_id = $1, edit_answer = $2 WHERE id = $3`, id, kept, owner)
+		_, err = tx.ExecContext(ctx, `UPDATE users SET edit_id = $1, edit_version = $2, edit_answer = $3 WHERE id = $4`,
+			e.GetId(), int64(e.GetVersion()), kept, owner)
 	}
 	if err != nil {
 		return fmt.Errorf("remember an edit: %w", err)
@@ -149,12 +160,10 @@ func remember(ctx context.Context, tx *sql.Tx, owner int64, id []byte, answer *d
 }
 
 // made returns what an edit was answered that is the user's last one, or nil.
-func (s *Store) made(ctx context.Context, e *directoryv1.Edit) (*directoryv1.EditResponse, error) {
+func made(ctx context.Context, q querier, e *directoryv1.Edit) (*directoryv1.EditResponse, error) {
 	var kept []byte
-	err := s.anew(ctx, func() error {
-		return s.read.QueryRowContext(ctx, `SELECT edit_answer FROM users WHERE email = $1 AND edit_id = $2`,
-			e.GetEmail(), e.GetId()).Scan(&kept)
-	})
+	err := q.QueryRowContext(ctx, `SELECT edit_answer FROM users WHERE email = $1 AND edit_id = $2`,
+		e.GetEmail(), e.GetId()).Scan(&kept)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

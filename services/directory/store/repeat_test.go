@@ -97,3 +97,39 @@ func TestAnEditIsNotRefusedWhereItMayHaveBeenMade(t *testing.T) {
 		t.Errorf("while nothing can be read: %v, want a fault that is no refusal", err)
 	}
 }
+
+// A first attempt that was asleep comes to after the user has gone on: what it
+// would do now is not what the user wants.
+func TestAnEditThatWasOvertakenIsNotMade(t *testing.T) {
+	eachEngine(t, func(t *testing.T, url string) {
+		s := ready(t, url)
+		signUp(t, s, "alice", "bob")
+		p := person{t, s, "alice"}
+		first := p.edit()
+		first.Id = []byte("first")
+		add := func() error {
+			_, err := s.AddMember(p.ctx(), limits, &directoryv1.AddMemberRequest{Edit: proto.CloneOf(first), List: bl, Member: address("bob"), Name: "Bob"})
+			return err
+		}
+		if err := add(); err != nil {
+			t.Fatal(err)
+		}
+		second := p.edit()
+		second.Id = []byte("second")
+		if _, err := s.RemoveMember(p.ctx(), &directoryv1.RemoveMemberRequest{Edit: second, List: bl, Member: address("bob")}); err != nil {
+			t.Fatal(err)
+		}
+		if err := add(); !errors.Is(err, errOvertaken) {
+			t.Errorf("the first edit once more: %v", err)
+		}
+		if got := version(t, s, "alice"); got != second.GetVersion()+1 {
+			t.Errorf("version %d, want %d", got, second.GetVersion()+1)
+		}
+		// Of an edit whose outcome was unknown the session has the version still.
+		third := p.edit()
+		third.Id, third.Version = []byte("third"), second.GetVersion()
+		if _, err := s.AddGroup(p.ctx(), limits, &directoryv1.AddGroupRequest{Edit: third, Name: "Friends"}); err != nil {
+			t.Errorf("an edit by the same version: %v", err)
+		}
+	})
+}

@@ -19,17 +19,18 @@ type user struct {
 	gtcAsk, blpAllow   bool
 	home, work, mobile string
 	page, mobileDevice bool
-	lastEdit           []byte // the id of the last edit of the user's lists
+	lastEdit           []byte        // the id of the last edit of the user's lists
+	editVersion        sql.NullInt64 // the version that it was made by
 }
 
 const userColumns = `id, email, name, verified, disabled, version, created, gtc_ask, blp_allow,
-	phone_home, phone_work, phone_mobile, page, mobile_device, edit_id`
+	phone_home, phone_work, phone_mobile, page, mobile_device, edit_id, edit_version`
 
 const userQuery = `SELECT ` + userColumns + ` FROM users WHERE email = $1`
 
 func (u *user) scan(r row) error {
 	return r.Scan(&u.id, &u.email, &u.name, &u.verified, &u.disabled, &u.version, &u.created,
-		&u.gtcAsk, &u.blpAllow, &u.home, &u.work, &u.mobile, &u.page, &u.mobileDevice, &u.lastEdit)
+		&u.gtcAsk, &u.blpAllow, &u.home, &u.work, &u.mobile, &u.page, &u.mobileDevice, &u.lastEdit, &u.editVersion)
 }
 
 // readUser reads an account, or refuses.
