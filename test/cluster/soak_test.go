@@ -281,10 +281,10 @@ func troublesIn(played map[string]int) (n int) {
 const leftTime = 3 * time.Minute
 
 // Bounds of what a process has without clients: it keeps connections to its
-// stores open.
+// stores open, to each server of a Redis Cluster a pool of up to twenty.
 const (
 	idleGoroutines = 150
-	idleFiles      = 80
+	idleFiles      = 180
 )
 
 // nothingLeft waits until no process and no Redis shows that there have ever
@@ -292,14 +292,18 @@ const (
 func (s *scene) nothingLeft(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, leftTime)
 	defer cancel()
+	var last error
 	for {
 		err := s.left(ctx)
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return err
+			return last
 		case <-time.After(time.Second):
 		}
 	}
