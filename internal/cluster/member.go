@@ -31,6 +31,10 @@ type MemberConfig struct {
 	// Load returns the number of sessions on this node; nil means none. It is
 	// called at each beat and must not block.
 	Load func() int
+	// Has reports whether a user has a session on this node, or is about to
+	// claim one; nil where there are no sessions. It is called now and then for
+	// those who are written down here, and must not block.
+	Has func(email string) bool
 	// Log takes lease changes and faults; nil discards them.
 	Log *slog.Logger
 	// Meter takes the metrics of lease and inbox; nil discards them.
@@ -83,6 +87,7 @@ type Member struct {
 	node    *clusterv1.Node // as configured
 	timing  Timing
 	load    func() int
+	has     func(email string) bool
 	log     *slog.Logger
 	metrics metrics
 	view    *View
@@ -131,6 +136,7 @@ func (c *Client) Member(cfg MemberConfig, h Handler) *Member {
 		node:    &clusterv1.Node{},
 		timing:  timing,
 		load:    cfg.Load,
+		has:     cfg.Has,
 		log:     cfg.Log,
 		view:    c.Watch(timing, cfg.Log),
 		out:     newOutbox(id, cfg.QueueBytes, timing.Lease),
@@ -189,6 +195,7 @@ func (m *Member) Run(ctx context.Context) error {
 	}
 	m.background.Go(func() { _ = m.view.Run(ctx) })
 	m.background.Go(func() { m.sweepDead(ctx) })
+	m.background.Go(func() { m.tidy(ctx) })
 	if m.c.sharded {
 		m.background.Go(func() { m.watchMasters(ctx) })
 	}

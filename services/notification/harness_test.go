@@ -29,7 +29,11 @@ import (
 	"github.com/monarch-msn/monarch/services/directory/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// The client of Redis asks once a second whether it is back, and sees at the
+	// next of these moments that it was closed.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 // patience is how long anything may take that must happen.
 const patience = 30 * time.Second

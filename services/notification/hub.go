@@ -69,6 +69,13 @@ func (h *hub) len() int {
 	return h.count
 }
 
+// hasUser reports whether there is a session of a user.
+func (h *hub) hasUser(email string) bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.sessions[msnp.MakeEmail(email)] != nil
+}
+
 // of returns the sessions of one user: mostly none or one.
 func (h *hub) of(e msnp.Email) []*session {
 	h.mu.RLock()
