@@ -98,7 +98,8 @@ var soakStages = map[string]func(t *testing.T) (*scene, []trouble){
 				// told again.
 				for range 4 {
 					if err = redis.Failover(ctx); err != nil {
-						return err
+						pause(ctx, time.Second) // it is still at the last one
+						continue
 					}
 					attempt, cancel := context.WithTimeout(ctx, troubleEvery)
 					_, err = redis.AwaitMaster(attempt, old)
