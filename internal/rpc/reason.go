@@ -32,6 +32,7 @@ var statusCodes = map[directoryv1.Reason]codes.Code{
 	directoryv1.Reason_REASON_OPPOSITE_LIST:   codes.FailedPrecondition,
 	directoryv1.Reason_REASON_NO_SUCH_GROUP:   codes.NotFound,
 	directoryv1.Reason_REASON_NOT_IN_GROUP:    codes.NotFound,
+	directoryv1.Reason_REASON_OVERTAKEN:       codes.Aborted,
 	directoryv1.Reason_REASON_TOO_MANY_GROUPS: codes.ResourceExhausted,
 	directoryv1.Reason_REASON_GROUP_ZERO:      codes.FailedPrecondition,
 	directoryv1.Reason_REASON_ALREADY_IN_MODE: codes.FailedPrecondition,

@@ -39,8 +39,14 @@ func (s *session) loginCode(err error) msnp.Code {
 // the directory gave no reason the outcome is unknown, so the lists are read
 // again before anything is decided by them.
 func (s *session) refusedEdit(err error) error {
-	if code, ok := refusals[rpc.Reason(err)]; ok {
+	reason := rpc.Reason(err)
+	if code, ok := refusals[reason]; ok {
 		return code
+	}
+	if reason == directoryv1.Reason_REASON_OVERTAKEN {
+		// The user is at work in another session, and this one is about to end.
+		s.doubt()
+		return msnp.CodeInternal
 	}
 	s.doubt()
 	return err

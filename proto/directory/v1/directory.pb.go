@@ -54,6 +54,8 @@ const (
 	Reason_REASON_EXISTS Reason = 14
 	// A field is malformed; the status message says which.
 	Reason_REASON_INVALID Reason = 15
+	// An edit that comes behind a later one of the same user.
+	Reason_REASON_OVERTAKEN Reason = 16
 )
 
 // Enum value maps for Reason.
@@ -75,6 +77,7 @@ var (
 		13: "REASON_UNVERIFIED",
 		14: "REASON_EXISTS",
 		15: "REASON_INVALID",
+		16: "REASON_OVERTAKEN",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":     0,
@@ -93,6 +96,7 @@ var (
 		"REASON_UNVERIFIED":      13,
 		"REASON_EXISTS":          14,
 		"REASON_INVALID":         15,
+		"REASON_OVERTAKEN":       16,
 	}
 )
 
@@ -1681,7 +1685,7 @@ const file_directory_v1_directory_proto_rawDesc = "" +
 	"\x0fSetPhoneRequest\x12.\n" +
 	"\x04edit\x18\x01 \x01(\v2\x1a.monarch.directory.v1.EditR\x04edit\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x03 \x01(\tR\x05value*\x8b\x03\n" +
+	"\x05value\x18\x03 \x01(\tR\x05value*\xa1\x03\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15REASON_AUTHENTICATION\x10\x01\x12\x13\n" +
@@ -1699,7 +1703,8 @@ const file_directory_v1_directory_proto_rawDesc = "" +
 	"\x16REASON_ALREADY_IN_MODE\x10\f\x12\x15\n" +
 	"\x11REASON_UNVERIFIED\x10\r\x12\x11\n" +
 	"\rREASON_EXISTS\x10\x0e\x12\x12\n" +
-	"\x0eREASON_INVALID\x10\x0f*`\n" +
+	"\x0eREASON_INVALID\x10\x0f\x12\x14\n" +
+	"\x10REASON_OVERTAKEN\x10\x10*`\n" +
 	"\x04List\x12\x14\n" +
 	"\x10LIST_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fLIST_FORWARD\x10\x01\x12\x0e\n" +

@@ -106,7 +106,8 @@ func (s *Store) edit(ctx context.Context, e *directoryv1.Edit, touch others, app
 			}
 			return err
 		case int64(e.GetVersion()) < owner.editVersion.Int64:
-			return errOvertaken
+			// Its sender, or the way from there, was asleep.
+			return refuse(directoryv1.Reason_REASON_OVERTAKEN, "%s has made another edit since", owner.email)
 		}
 		answer = &directoryv1.EditResponse{Version: owner.version, Touched: touched}
 		if e.GetVersion() != owner.version-1 {

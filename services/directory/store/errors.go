@@ -31,10 +31,6 @@ var errStale = errors.New("the lists changed meanwhile")
 // errMade ends the transaction of an edit that was made before.
 var errMade = errors.New("the edit was made before")
 
-// errOvertaken is an edit behind which the same user has made another one: its
-// sender, or the way from there, was asleep.
-var errOvertaken = errors.New("the user has made another edit since")
-
 // errBusy is an edit that was overtaken too often.
 var errBusy = errors.New("too many edits of the same users at once")
 

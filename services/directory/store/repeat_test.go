@@ -119,7 +119,7 @@ func TestAnEditThatWasOvertakenIsNotMade(t *testing.T) {
 		if _, err := s.RemoveMember(p.ctx(), &directoryv1.RemoveMemberRequest{Edit: second, List: bl, Member: address("bob")}); err != nil {
 			t.Fatal(err)
 		}
-		if err := add(); !errors.Is(err, errOvertaken) {
+		if err := add(); reasonOf(t, err) != "OVERTAKEN" {
 			t.Errorf("the first edit once more: %v", err)
 		}
 		if got := version(t, s, "alice"); got != second.GetVersion()+1 {
