@@ -391,7 +391,7 @@ func newScene(t *testing.T, opt network.Options, users int) *scene {
 	opt.Args["notification"] = append(opt.Args["notification"], "--notification.drain-time=5s")
 	opt.Args["switchboard"] = append(opt.Args["switchboard"], "--switchboard.drain-time=20s")
 	if opt.Binary == nil {
-		opt.Binary = func(string, int) string { return network.PlainBinary(t) }
+		opt.Binary = plainly(t)
 	}
 	n := network.Start(t, opt)
 	seed := rand.Uint64()
