@@ -156,16 +156,24 @@ func soakScene(t *testing.T, redis string) *scene {
 	postgres := network.StartPostgresPair(t)
 	s := newScene(t, network.Options{
 		Notifications: 3, Switchboards: 2, Directories: 2, Dispatches: 2, Redis: redis, Database: postgres.URL,
-	}, 200)
+	}, soakUsers())
 	s.postgres = postgres
 	return s
+}
+
+// soakUsers is how many there are.
+func soakUsers() int {
+	if soaking() {
+		return 200
+	}
+	return 80
 }
 
 // someUser is somebody of the crowd.
 func someUser(s *scene) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return fmt.Sprintf("user%d@crowd.example.com", s.rng.IntN(200))
+	return fmt.Sprintf("user%d@crowd.example.com", s.rng.IntN(soakUsers()))
 }
 
 // onStore plays a trouble of a store to which nothing else happens; p stands

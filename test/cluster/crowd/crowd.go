@@ -32,7 +32,7 @@ type Options struct {
 	// Contacts is how many of the others each has on its list, and is on
 	// theirs; an even number, default 10.
 	Contacts int
-	// Pace is the mean time between two things that a user does; default 2 s.
+	// Pace is the mean time between two things that a user does; default 3 s.
 	Pace time.Duration
 	// Domain is that of the users' emails; it tells crowds on one network
 	// apart. Default crowd.example.com.
@@ -86,7 +86,7 @@ func Start(ctx context.Context, opt Options) (*Crowd, error) {
 		opt.Contacts = 10
 	}
 	if opt.Pace == 0 {
-		opt.Pace = 2 * time.Second
+		opt.Pace = 3 * time.Second
 	}
 	if opt.Domain == "" {
 		opt.Domain = "crowd.example.com"
