@@ -14,8 +14,10 @@ import (
 	"io"
 	"os"
 	"strings"
+	_ "time/tzdata" // for TZ in an image that has no files
 
 	"github.com/alecthomas/kong"
+	_ "golang.org/x/crypto/x509roots/fallback" // where the machine has no certificates of its own
 
 	"github.com/monarch-msn/monarch/internal/node"
 )
@@ -29,6 +31,7 @@ type commandLine struct {
 	Directory    directoryCmd    `cmd:"" set:"drain_timeout=15s" help:"Serve users, groups and lists to the other roles, by gRPC."`
 	Operator     operatorCmd     `cmd:"" set:"drain_timeout=15s" help:"Serve the operator's HTTP interface, which monarchctl speaks."`
 	Migrate      migrateCmd      `cmd:"" help:"Bring the schema of the database up and exit."`
+	Health       healthCmd       `cmd:"" help:"Ask a process on this machine whether it runs, or with --ready whether it is ready."`
 	Version      versionCmd      `cmd:"" help:"Print version, commit and Go version."`
 }
 

@@ -18,6 +18,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	_ "golang.org/x/crypto/x509roots/fallback" // where the machine has no certificates of its own
 
 	"github.com/monarch-msn/monarch/msnp"
 )
