@@ -278,14 +278,18 @@ func (c *Crowd) Converge(ctx context.Context) (took time.Duration, err error) {
 	begun := time.Now()
 	c.Rest()
 	defer c.Work()
+	var found error
 	for wait := pollFirst; ; wait = min(2*wait, pollLast) {
 		err := c.Compare(ctx)
 		if err == nil {
 			break
 		}
+		if found == nil || ctx.Err() == nil {
+			found = err // and not that there was no time for one more look
+		}
 		select {
 		case <-ctx.Done():
-			return time.Since(begun), errors.Join(c.Wrong(), err)
+			return time.Since(begun), errors.Join(c.Wrong(), found)
 		case <-time.After(wait):
 		}
 	}

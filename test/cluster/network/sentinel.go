@@ -154,21 +154,32 @@ func (s *Sentinel) Revive(ctx context.Context, dead *Redis) error {
 	if master == dead {
 		return fmt.Errorf("start %s again: nobody has taken over yet", dead.Name)
 	}
-	if err := dead.Start(); err != nil {
+	// The Sentinels would make it a replica too, some seconds later. Until then
+	// one that has not heard of the failover could take it for the master again.
+	if err := dead.startAsReplica(master); err != nil {
 		return err
 	}
 	if err := dead.Await(ctx); err != nil {
-		return err
-	}
-	// The Sentinels would say so too, some seconds later.
-	host, port, _ := net.SplitHostPort(master.addr)
-	if _, err := dead.Do(ctx, "REPLICAOF", host, port); err != nil {
 		return err
 	}
 	if err := dead.until(ctx, "follow", dead.follows); err != nil {
 		return err
 	}
 	return s.awaitWatched(ctx)
+}
+
+// startAsReplica starts a server that has ended again, to follow another one
+// from its first moment on.
+func (r *Redis) startAsReplica(master *Redis) error {
+	host, port, _ := net.SplitHostPort(master.addr)
+	r.mu.Lock()
+	args := r.program.args
+	if i := slices.Index(args, "--replicaof"); i >= 0 {
+		args = slices.Delete(slices.Clone(args), i, i+2)
+	}
+	r.program.args = append(slices.Clip(args), "--replicaof", host+" "+port)
+	r.mu.Unlock()
+	return r.Start()
 }
 
 // awaitWatched returns when every Sentinel knows the others, and a replica that
