@@ -36,6 +36,11 @@ cluster: ## Build and start a real cluster, every role in processes of its own, 
 build: ## Build all commands into bin/.
 	$(GO) build -o bin/ ./cmd/...
 
+.PHONY: images
+images: ## Build the container image into bin/images, without a registry, and load it where a Docker engine runs.
+	@$(GO) run ./deploy/image
+	@if docker version >/dev/null 2>&1; then docker load -q -i bin/images/monarch-$$($(GO) env GOARCH).tar; fi
+
 # The upgrade is tested from the last commit with another server, or from that
 # which MONARCH_TEST_PREVIOUS names: MONARCH_TEST_PREVIOUS=v1.0 make test
 .PHONY: test
