@@ -13,7 +13,7 @@ import (
 // clientFlags say where a role listens for clients and where they reach it.
 type clientFlags struct {
 	Listen    string   `name:"listen" default:":1863" placeholder:"ADDR" help:"Address to listen on for clients, or one for each of several named listeners: lan=:1863,wan=:1864."`
-	Advertise string   `name:"advertise" placeholder:"HOST:PORT" help:"Address that clients are sent to, or one for each named listener: lan=10.0.0.5:1863,wan=chat.example.org:31001. Templates: {index}, {31000+index}, {podName}, {hostIP}, {nodeName}."`
+	Advertise string   `name:"advertise" placeholder:"HOST:PORT" help:"Address that clients are sent to, or one for each named listener: lan=10.0.0.5:1863,wan=chat.example.org:31001. Templates: {index}, {31000+index}, {podName}, {hostIP}, {nodeName}; {loadBalancer} and {externalIP}, which are asked of Kubernetes."`
 	Pod       podFlags `embed:""`
 }
 
@@ -22,7 +22,8 @@ type podFlags struct {
 	Name     string `name:"pod.name" placeholder:"NAME" help:"{podName}; the host name if empty." group:"pod"`
 	Index    string `name:"pod.index" placeholder:"N" help:"{index}; the number at the end of the pod's name if empty." group:"pod"`
 	HostIP   string `name:"pod.host-ip" placeholder:"IP" help:"{hostIP}." group:"pod"`
-	NodeName string `name:"pod.node-name" placeholder:"NAME" help:"{nodeName}." group:"pod"`
+	NodeName string `name:"pod.node-name" placeholder:"NAME" help:"{nodeName}; {externalIP} is that of this node." group:"pod"`
+	Service  string `name:"pod.service" placeholder:"NAME" help:"Service whose address {loadBalancer} is; the one with the pod's name if empty." group:"pod"`
 }
 
 // endpoint is one listener for clients. Its name pairs it with those of other
@@ -30,12 +31,13 @@ type podFlags struct {
 type endpoint struct {
 	name      string // "" for the only one
 	listen    string // "host:port" or ":port"
-	advertise string // "host:port"; "" if unknown, see endpoints
+	advertise string // "host:port"; "" if unknown, see endpoints; with what locate fills in
 }
 
 // endpoints reads the flags. Without --advertise a listener with a host is
 // advertised as it is, and one on a wildcard has no address: a role that sends
-// clients to itself must refuse it then. Templates are filled in.
+// clients to itself must refuse it then. Templates are filled in, but for those
+// that locate asks for.
 func (f clientFlags) endpoints() ([]endpoint, error) {
 	listens, err := parseNamed("listen", f.Listen)
 	if err != nil {
@@ -68,7 +70,7 @@ func (f clientFlags) endpoints() ([]endpoint, error) {
 			if point.advertise, err = pod.fill(a.addr); err != nil {
 				return nil, fmt.Errorf("--advertise %s: %w", a, err)
 			}
-			if err := checkAddress(point.advertise, false); err != nil {
+			if err := checkAddress(asked.Replace(point.advertise), false); err != nil {
 				return nil, fmt.Errorf("--advertise %s: %w", a, err)
 			}
 		}
@@ -78,6 +80,23 @@ func (f clientFlags) endpoints() ([]endpoint, error) {
 		return nil, fmt.Errorf("--advertise %s: --listen has no listener of that name", advertised[0])
 	}
 	return points, nil
+}
+
+// Templates that only Kubernetes can fill in.
+const (
+	loadBalancer = "{loadBalancer}"
+	externalIP   = "{externalIP}"
+)
+
+// asked puts something that is a host in place of them.
+var asked = strings.NewReplacer(loadBalancer, "asked", externalIP, "asked")
+
+// bracketed returns a host as it stands in front of a port.
+func bracketed(host string) string {
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is6() {
+		return "[" + host + "]"
+	}
+	return host
 }
 
 // advertised is for roles that clients are sent to: each listener needs an
@@ -189,6 +208,9 @@ func (p podFlags) withDefaults() podFlags {
 			p.Index = p.Name[len(digits):]
 		}
 	}
+	if p.Service == "" {
+		p.Service = p.Name
+	}
 	return p
 }
 
@@ -225,18 +247,23 @@ func (p podFlags) value(template string) (string, error) {
 		value, flag = p.Name, "pod.name"
 	case template == "hostIP":
 		value, flag = p.HostIP, "pod.host-ip"
-	case template == "nodeName":
+	case template == "nodeName" || template == "externalIP":
 		value, flag = p.NodeName, "pod.node-name"
+	case template == "loadBalancer":
+		value, flag = p.Service, "pod.service"
 	default:
 		return "", fmt.Errorf("{%s} is no template", template)
 	}
 	if value == "" {
 		return "", fmt.Errorf("{%s} is unknown here: set --%s", template, flag)
 	}
+	switch template {
+	case "loadBalancer", "externalIP":
+		return "{" + template + "}", nil // for locate
+	case "hostIP":
+		return bracketed(value), nil
+	}
 	if !isSum {
-		if ip, err := netip.ParseAddr(value); flag == "pod.host-ip" && err == nil && ip.Is6() {
-			return "[" + value + "]", nil
-		}
 		return value, nil
 	}
 	first, err := strconv.ParseUint(base, 10, 16)

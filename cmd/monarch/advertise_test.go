@@ -60,6 +60,11 @@ func TestEndpoints(t *testing.T) {
 			want: []endpoint{{"", ":1863", "[2001:db8::5]:1863"}},
 		},
 
+		"what Kubernetes is asked for is left": {
+			listen: "lan=:1863,wan=:1864", advertise: "lan={externalIP}:{1863+index},wan={loadBalancer}:1864", pod: pod,
+			want: []endpoint{{"lan", ":1863", "{externalIP}:1875"}, {"wan", ":1864", "{loadBalancer}:1864"}},
+		},
+
 		"an empty listener":             {listen: " ", fault: "--listen is empty"},
 		"a wildcard":                    {listen: ":1863", advertise: ":1863", fault: "--advertise :1863: nobody can be sent to a wildcard"},
 		"the IPv4 wildcard":             {listen: ":1863", advertise: "0.0.0.0:1863", fault: "wildcard"},
@@ -83,6 +88,7 @@ func TestEndpoints(t *testing.T) {
 		"a sum that is none":            {listen: ":1863", advertise: "a.example.org:{x+index}", pod: pod, fault: "{x+index} is no template"},
 		"an open template":              {listen: ":1863", advertise: "{podName:1863", fault: "not closed by }"},
 		"a template that is unknown":    {listen: ":1863", advertise: "{hostIP}:1863", fault: "{hostIP} is unknown here: set --pod.host-ip"},
+		"a node that is unknown":        {listen: ":1863", advertise: "{externalIP}:1863", fault: "{externalIP} is unknown here: set --pod.node-name"},
 		"a pod without an index":        {listen: ":1863", advertise: "a.example.org:3100{index}", pod: podFlags{Name: "pod7"}, fault: "{index} is unknown here: set --pod.index"},
 		"an index that is no number":    {listen: ":1863", advertise: "a.example.org:{31000+index}", pod: podFlags{Index: "x"}, fault: `--pod.index "x" is no number`},
 		"a sum beyond the ports":        {listen: ":1863", advertise: "a.example.org:{65535+index}", pod: pod, fault: `"65547" is no port`},

@@ -29,6 +29,9 @@ func (c *dispatchCmd) run(ctx context.Context, _, stderr io.Writer) int {
 		}
 		defer func() { err = errors.Join(err, redis.Close()) }()
 		logBound(p.Log, "dispatch", c.Tune.Config)
+		if err := c.Clients.locate(ctx, p, c.Start, points, inPod); err != nil {
+			return err
+		}
 		listeners, err := listen(ctx, p, points)
 		if err != nil {
 			return err

@@ -36,7 +36,7 @@ func await(ctx context.Context, log *slog.Logger, timeout time.Duration, passing
 		if time.Until(deadline) < wait {
 			return fmt.Errorf("%w (given up after %s, see --start.timeout)", err, timeout)
 		}
-		log.Warn("waits for a store", "error", err, "again", wait.Round(time.Millisecond).String())
+		log.Warn("waits for what the start needs", "error", err, "again", wait.Round(time.Millisecond).String())
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:

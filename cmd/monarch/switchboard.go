@@ -39,6 +39,9 @@ func (c *switchboardCmd) run(ctx context.Context, _, stderr io.Writer) int {
 			return err
 		}
 		defer func() { err = errors.Join(err, redis.Close()) }()
+		if err := c.Clients.locate(ctx, p, c.Start, points, inPod); err != nil {
+			return err
+		}
 		listeners, err := listen(ctx, p, points)
 		if err != nil {
 			return err
