@@ -14,6 +14,7 @@ import (
 type Result struct {
 	Mode            Mode      `json:"mode"`
 	Started         time.Time `json:"started"`
+	Began           time.Time `json:"began"` // when the window began
 	DurationSeconds float64   `json:"duration_seconds"`
 	Clients         int       `json:"clients"` // online at the end of the window
 
@@ -132,6 +133,7 @@ func (r *run) shut(res *Result, before []Process, start reading) error {
 		r.until.Store(end.at) // It was interrupted.
 	}
 	res.Clients = int(r.online.Load())
+	res.Began = r.base.Add(time.Duration(start.at)).UTC()
 	res.DurationSeconds = float64(end.at-start.at) / 1e9
 	res.Kinds = make(map[string]Kind)
 	for _, t := range r.worked {
