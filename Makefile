@@ -19,7 +19,7 @@ TOOL = GOWORK=off $(GO) build -C tools -o ../bin/tools/
 
 .PHONY: help
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: ## Build and start a whole network in one process; ARGS are flags of "monarch all".
@@ -40,6 +40,14 @@ build: ## Build all commands into bin/.
 images: ## Build the container image into bin/images, without a registry, and load it where a Docker engine runs.
 	@$(GO) run ./deploy/image
 	@if docker version >/dev/null 2>&1; then docker load -q -i bin/images/monarch-$$($(GO) env GOARCH).tar; fi
+
+.PHONY: test-compose
+test-compose: ## Start deploy/compose with a Docker engine, use it, stop nodes under a crowd, take it away.
+	@docker version >/dev/null 2>&1 || { echo "test-compose: no Docker engine runs here, and this test is about nothing else" >&2; exit 1; }
+	@$(MAKE) --no-print-directory images
+	@$(GO) build -o bin/test/ ./test/stores ./test/summary
+	@$(GO) vet -tags compose ./test/compose
+	@bin/test/stores bin/test/summary -tags compose -count=1 -timeout=25m ./test/compose
 
 # The upgrade is tested from the last commit with another server, or from that
 # which MONARCH_TEST_PREVIOUS names: MONARCH_TEST_PREVIOUS=v1.0 make test
