@@ -18,6 +18,7 @@ type commandLine struct {
 	Idle     idleCommand     `cmd:"" help:"Log in and stay."`
 	Presence presenceCommand `cmd:"" help:"Change statuses; every watcher has to be told."`
 	Chat     chatCommand     `cmd:"" help:"Talk in rooms; everybody else has to get each message."`
+	Mixed    mixedCommand    `cmd:"" help:"All of that at the same time, and edits of lists."`
 }
 
 // common are the flags of all modes.
@@ -28,15 +29,17 @@ type common struct {
 	Dialect  string   `enum:"MSNP2,MSNP3,MSNP4,MSNP5,MSNP6,MSNP7" default:"MSNP7" help:"The protocol to speak: ${enum}."`
 	Source   []string `placeholder:"ADDRESS" help:"Local addresses to connect from in turn, or a network of them such as 127.0.0.0/24."`
 
-	Duration time.Duration `default:"10s" help:"How long is measured."`
-	Deadline time.Duration `default:"10s" help:"What has not arrived for so long is lost; also the longest that a login may take."`
-	Retry    int           `default:"0" help:"How often a login that did not succeed is tried again, each time a second later."`
-	Measure  []int         `placeholder:"PID" help:"Processes whose CPU time and memory are measured, on Linux."`
+	Duration      time.Duration `default:"10s" help:"How long is measured."`
+	Deadline      time.Duration `default:"10s" help:"What has not arrived for so long is lost."`
+	LoginDeadline time.Duration `default:"30s" help:"The longest that a login may take."`
+	Retry         int           `default:"0" help:"How often a login that did not succeed is tried again, each time a second later."`
+	Measure       []int         `placeholder:"PID" help:"Processes whose CPU time and memory are measured, on Linux."`
 
 	MaxErrors *int64 `placeholder:"N" help:"A target: no more errors than that, such as refusals and broken connections."`
 
-	JSON  bool `name:"json" help:"Print the result as one JSON document."`
-	Quiet bool `help:"Show no progress."`
+	JSON   bool   `name:"json" help:"Print the result as one JSON document."`
+	Report string `placeholder:"FILE.html" help:"Write a page with plots."`
+	Quiet  bool   `help:"Show no progress."`
 }
 
 // logins are the flags of modes whose clients log in ahead of the work.
@@ -71,7 +74,8 @@ func (l *logins) configure(cfg *load.Config) {
 // configure fills in what all modes share, and checks the whole.
 func (c *common) configure(cfg *load.Config) error {
 	cfg.Dispatch, cfg.Dialect, cfg.Clients = c.Dispatch, c.Dialect, c.Clients
-	cfg.Duration, cfg.Deadline, cfg.Retry, cfg.Measure = c.Duration, c.Deadline, c.Retry, c.Measure
+	cfg.Duration, cfg.Deadline, cfg.LoginDeadline = c.Duration, c.Deadline, c.LoginDeadline
+	cfg.Retry, cfg.Measure = c.Retry, c.Measure
 	cfg.Targets.MaxErrors = c.MaxErrors
 	for _, s := range c.Source {
 		addrs, err := load.ParseSource(s)
@@ -185,6 +189,27 @@ type chatCommand struct {
 // Run sends messages.
 func (c *chatCommand) Run(a *app) error {
 	cfg := load.Config{Mode: load.Chat}
+	c.pace.configure(&cfg)
+	c.logins.configure(&cfg)
+	c.talk.configure(&cfg)
+	return a.do(c.common, cfg)
+}
+
+type mixedCommand struct {
+	common
+	logins
+	pace
+	talk
+
+	Logins   int `default:"1" help:"How many of the operations, in proportion to the others, are logins; a fifth of the accounts is for them."`
+	Statuses int `default:"10" help:"How many are changes of status."`
+	Edits    int `default:"1" help:"How many put a stranger on a list and take them off again."`
+	Messages int `default:"20" help:"How many are messages."`
+}
+
+// Run does all of it.
+func (c *mixedCommand) Run(a *app) error {
+	cfg := load.Config{Mode: load.Mixed, Logins: c.Logins, Statuses: c.Statuses, Edits: c.Edits, Messages: c.Messages}
 	c.pace.configure(&cfg)
 	c.logins.configure(&cfg)
 	c.talk.configure(&cfg)

@@ -121,6 +121,11 @@ func (a *app) do(c common, cfg load.Config) error {
 		if err := c.print(a.out, result); err != nil {
 			return err
 		}
+		if c.Report != "" {
+			if err := writeReport(c.Report, result); err != nil {
+				return err
+			}
+		}
 	}
 	if err != nil {
 		return err

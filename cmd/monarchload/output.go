@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +56,7 @@ func printResult(w io.Writer, r *load.Result) error {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-18s %s\n", name, printable(fmt.Sprintf(format, args...)))
 	}
-	row("mode", "%s, %d clients online at the end, %.1f s measured", r.Mode, r.Clients, r.DurationSeconds)
+	row("mode", "%s, %d clients, %.1f s measured", r.Mode, r.Clients, r.DurationSeconds)
 	if r.Operations > 0 {
 		row("operations", "%d, %.1f a second", r.Operations, r.Rate)
 	}
@@ -69,6 +71,11 @@ func printResult(w io.Writer, r *load.Result) error {
 	}
 	latency("latency", r.Latency)
 	latency("of deliveries", r.DeliveryLatency)
+	for _, kind := range slices.Sorted(maps.Keys(r.Kinds)) {
+		k := r.Kinds[kind]
+		row(kind, "%d, %.1f a second, %d deliveries", k.Operations, k.Rate, k.Deliveries)
+		latency("", k.Latency)
+	}
 	if r.Mode != load.Login {
 		latency(fmt.Sprintf("of %d logins", r.Logins), r.LoginLatency)
 	}
@@ -83,7 +90,7 @@ func printResult(w io.Writer, r *load.Result) error {
 		if r.Deliveries > 0 {
 			line += fmt.Sprintf(", %s a delivery", short(r.CPUPerDelivery))
 		}
-		if r.Clients > 0 {
+		if r.RSSPerSession != 0 {
 			line += fmt.Sprintf("; grew by %.0f bytes a session", r.RSSPerSession)
 		}
 		row("all of them", "%s", line)

@@ -55,7 +55,7 @@ type client struct {
 
 	member *member // of the room that the client is in
 	ticket chan ticket
-	edit   *edit
+	edit   atomic.Pointer[edit] // nil where lists are not edited
 }
 
 // contact is somebody on the forward list who is under load too.
@@ -201,7 +201,7 @@ func (c *client) refused(f fields, at int64) {
 	case trid&1 == 0:
 		c.run.faults.error("status: "+string(f[0]), 1)
 		c.giveUp(trid>>1, at, false)
-	case c.edit != nil && c.edit.refused(trid, string(f[0])):
+	case c.editRefused(trid, string(f[0]), at):
 	case c.ticket != nil:
 		c.run.faults.error("room: "+string(f[0]), 1)
 		select {
@@ -211,6 +211,11 @@ func (c *client) refused(f fields, at int64) {
 	default:
 		c.run.faults.error("command: "+string(f[0]), 1)
 	}
+}
+
+func (c *client) editRefused(trid uint32, code string, at int64) bool {
+	e := c.edit.Load()
+	return e != nil && e.refused(trid, code, at)
 }
 
 // reason is a short word for what ended a connection.

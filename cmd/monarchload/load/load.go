@@ -65,9 +65,9 @@ type Config struct {
 	Warmup, Duration time.Duration
 	// Settle is waited for before the clients of Idle are measured.
 	Settle time.Duration
-	// Deadline is when what has not arrived counts as lost, and the most that
-	// one login may take.
-	Deadline time.Duration
+	// Deadline is when what has not arrived counts as lost, LoginDeadline the
+	// most that one login may take.
+	Deadline, LoginDeadline time.Duration
 	// Stay is how long a client of Login is online before it logs out.
 	Stay time.Duration
 
@@ -86,7 +86,7 @@ type Config struct {
 	Progress func(Second)
 }
 
-// clients, of which the run has at least one.
+// accounts are those that are used.
 func (c *Config) accounts() []Account {
 	if c.Clients > 0 && c.Clients < len(c.Accounts) {
 		return c.Accounts[:c.Clients]
@@ -178,13 +178,15 @@ func (r *run) work(ctx context.Context, before []Process) (*Result, error) {
 	var err error
 	switch r.cfg.Mode {
 	case Login:
-		pacers, err = r.prepareLogin()
+		pacers = r.prepareLogin()
 	case Idle:
 		err = r.bringUp(ctx, r.clients)
 	case Presence:
 		pacers, err = r.preparePresence(ctx)
 	case Chat:
 		pacers, err = r.prepareChat(ctx)
+	case Mixed:
+		pacers, err = r.prepareMixed(ctx)
 	default:
 		err = fmt.Errorf("unknown mode %q", r.cfg.Mode)
 	}
@@ -251,6 +253,7 @@ func (c *Config) Validate() error {
 	check(c.Clients >= 0 && c.Clients <= len(c.Accounts), "clients: %d of %d accounts", c.Clients, len(c.Accounts))
 	check(c.Duration > 0, "duration: %s is not positive", c.Duration)
 	check(c.Deadline > 0, "deadline: %s is not positive", c.Deadline)
+	check(c.LoginDeadline > 0, "login-deadline: %s is not positive", c.LoginDeadline)
 	check(c.Warmup >= 0, "warmup: %s is negative", c.Warmup)
 	check(c.Settle >= 0, "settle: %s is negative", c.Settle)
 	check(c.Stay >= 0, "stay: %s is negative", c.Stay)
@@ -267,6 +270,10 @@ func (c *Config) Validate() error {
 		check(c.RoomSize >= 2 && c.RoomSize <= MaxRoom, "room-size: %d is not within 2 and %d", c.RoomSize, MaxRoom)
 		check(c.MessageBytes >= MinMessage && c.MessageBytes <= MaxMessage, "message-bytes: %d is not within %d and %d", c.MessageBytes, MinMessage, MaxMessage)
 		check(c.Pipeline >= 1 && c.Pipeline <= MaxPipeline, "pipeline: %d is not within 1 and %d", c.Pipeline, MaxPipeline)
+	}
+	if c.Mode == Mixed {
+		check(min(c.Logins, c.Statuses, c.Edits, c.Messages) >= 0, "weights: none may be negative")
+		check(c.Logins+c.Statuses+c.Edits+c.Messages > 0, "weights: all are 0")
 	}
 	return errors.Join(faults...)
 }

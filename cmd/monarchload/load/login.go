@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -85,7 +86,7 @@ func (c *client) login(retries int) (*conn, error) {
 // tryLogin goes from dispatch to a notification server, reads the lists and
 // goes online. Once CHG is answered it returns the connection.
 func (c *client) tryLogin() (*conn, error) {
-	until := time.Now().Add(c.run.cfg.Deadline)
+	until := time.Now().Add(c.run.cfg.LoginDeadline)
 	ctx, cancel := context.WithDeadline(context.Background(), until)
 	defer cancel()
 	addr := c.run.dialer.dispatch
@@ -355,13 +356,18 @@ func (c *client) logout() {
 }
 
 // prepareLogin makes the logins the work.
-func (r *run) prepareLogin() ([]*pacer, error) {
+func (r *run) prepareLogin() []*pacer {
 	r.worked = []*tally{r.logins}
-	p := newPacer(r.logins, r.cfg.Rate, r.cfg.UnderWay, nil)
-	for _, c := range r.clients {
+	return []*pacer{r.loginPacer(r.clients, r.cfg.Rate, r.cfg.UnderWay)}
+}
+
+// loginPacer lets clients log in, and out again.
+func (r *run) loginPacer(clients []*client, rate float64, underWay int) *pacer {
+	p := newPacer(r.logins, rate, underWay, nil)
+	for _, c := range clients {
 		p.push(&loginJob{client: c, pacer: p, again: true})
 	}
-	return []*pacer{p}, nil
+	return p
 }
 
 // bringUp logs clients in, and finds out who sees whom.
@@ -392,6 +398,9 @@ func (r *run) bringUp(ctx context.Context, clients []*client) error {
 		return fmt.Errorf("%w: %s", ErrNobody, r.faults.most())
 	}
 	r.link(up)
+	// What the logins have needed is neither in the way nor in the figures of
+	// what follows.
+	debug.FreeOSMemory()
 	return r.awaitAll(ctx, up)
 }
 

@@ -190,15 +190,15 @@ func (c *client) see(who, state, name []byte, at int64) {
 	k := c.contact(s.id)
 	if k == nil {
 		c.known.Unlock()
-		if c.edit == nil || !c.edit.concerns(s) {
+		if e := c.edit.Load(); e == nil || !e.concerns(s) {
 			f.seen(&f.changed, "%s is told of %s, who is not on its list", c.email, s.email)
 		}
 		return
 	}
 	seen, shown, lost, visible := k.seq, k.shown, k.lost, k.visible
 	k.shown = status
-	if !steady {
-		// Somebody who comes and goes, or has just come.
+	if !steady || !c.steady.Load() {
+		// Somebody who comes and goes, or has just come, is involved.
 		if status != offline {
 			k.seq = 1
 		}

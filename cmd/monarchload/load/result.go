@@ -16,7 +16,9 @@ type Result struct {
 	Started         time.Time `json:"started"`
 	Began           time.Time `json:"began"` // when the window began
 	DurationSeconds float64   `json:"duration_seconds"`
-	Clients         int       `json:"clients"` // online at the end of the window
+	// Clients are those that were online to the end; of Login those that came and
+	// went.
+	Clients int `json:"clients"`
 
 	Operations int64   `json:"operations"` // done
 	Deliveries int64   `json:"deliveries"` // lines that operations caused at other clients
@@ -43,15 +45,17 @@ type Result struct {
 	// Kinds has the same for each kind of operation, where there are several.
 	Kinds map[string]Kind `json:"kinds,omitempty"`
 
-	Processes            []Process `json:"processes"`
-	CPUSeconds           float64   `json:"cpu_seconds"`
-	CPUPerOperation      float64   `json:"cpu_per_operation_seconds"`
-	CPUPerDelivery       float64   `json:"cpu_per_delivery_seconds"`
-	RSSBytes             int64     `json:"rss_bytes"` // at the end of the window
-	RSSPerSession        float64   `json:"rss_per_session_bytes"`
-	Generator            Process   `json:"generator"` // this process
-	Targets              []Target  `json:"targets"`
-	Seconds              []Second  `json:"-"`
+	Processes       []Process `json:"processes"`
+	CPUSeconds      float64   `json:"cpu_seconds"`
+	CPUPerOperation float64   `json:"cpu_per_operation_seconds"`
+	CPUPerDelivery  float64   `json:"cpu_per_delivery_seconds"`
+	RSSBytes        int64     `json:"rss_bytes"` // at the end of the window
+	// RSSPerSession is by how much memory has grown since before the first
+	// client came, for each of Clients.
+	RSSPerSession        float64  `json:"rss_per_session_bytes"`
+	Generator            Process  `json:"generator"` // this process
+	Targets              []Target `json:"targets"`
+	Seconds              []Second `json:"-"`
 	latency, ofDelivered *hdrhistogram.Histogram
 }
 
@@ -132,7 +136,9 @@ func (r *run) shut(res *Result, before []Process, start reading) error {
 	if end.at < r.until.Load() {
 		r.until.Store(end.at) // It was interrupted.
 	}
-	res.Clients = int(r.online.Load())
+	if res.Clients = int(r.online.Load()); r.cfg.Mode == Login {
+		res.Clients = len(r.clients)
+	}
 	res.Began = r.base.Add(time.Duration(start.at)).UTC()
 	res.DurationSeconds = float64(end.at-start.at) / 1e9
 	res.Kinds = make(map[string]Kind)
@@ -168,7 +174,7 @@ func (r *run) shut(res *Result, before []Process, start reading) error {
 	if res.Deliveries > 0 {
 		res.CPUPerDelivery = res.CPUSeconds / float64(res.Deliveries)
 	}
-	if res.Clients > 0 {
+	if res.Clients > 0 && r.cfg.Mode != Login {
 		res.RSSPerSession = float64(grown) / float64(res.Clients)
 	}
 	return nil
@@ -261,7 +267,24 @@ func (t Targets) judge(r *Result) []Target {
 	return all
 }
 
-// Kinds of errors in order, most frequent first.
+// A Percentile says within which time so many of a hundred were done.
+type Percentile struct{ Percent, Seconds float64 }
+
+// OperationPercentiles is the curve of Latency.
+func (r *Result) OperationPercentiles() []Percentile { return percentiles(r.latency) }
+
+// DeliveryPercentiles is the curve of DeliveryLatency.
+func (r *Result) DeliveryPercentiles() []Percentile { return percentiles(r.ofDelivered) }
+
+func percentiles(h *hdrhistogram.Histogram) []Percentile {
+	var all []Percentile
+	for _, b := range h.CumulativeDistribution() {
+		all = append(all, Percentile{b.Quantile, float64(b.ValueAt) / 1e9})
+	}
+	return all
+}
+
+// ErrorKinds are the kinds of errors in order, the most frequent first.
 func (r *Result) ErrorKinds() []string {
 	return slices.SortedFunc(maps.Keys(r.Errors), func(a, b string) int {
 		return cmp.Or(-cmp.Compare(r.Errors[a], r.Errors[b]), cmp.Compare(a, b))

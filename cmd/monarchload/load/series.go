@@ -65,7 +65,7 @@ func (r *run) second() Second {
 	}
 	h := newHistogram()
 	for _, t := range []*tally{r.logins, r.statuses, r.edits, r.messages} {
-		if t == r.logins && r.cfg.Mode != Login {
+		if t == r.logins && r.cfg.Mode != Login && r.cfg.Mode != Mixed {
 			continue
 		}
 		s.Operations += t.operations.Load()
@@ -84,6 +84,9 @@ func (r *run) sweep(age int64) {
 	at := r.now()
 	for _, c := range r.clients {
 		c.overdue(at-age, at)
+		if e := c.edit.Load(); e != nil {
+			e.overdue(at-age, at)
+		}
 	}
 	for _, m := range r.opened() {
 		for _, one := range m.members {
