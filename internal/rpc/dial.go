@@ -7,7 +7,6 @@ import (
 	"net"
 	"time"
 
-	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
@@ -64,11 +63,11 @@ const (
 // of the service Directory, in which an edit carries an id by which it is known
 // again, and none of Accounts.
 func Dial(target string, opt DialOptions) (*grpc.ClientConn, error) {
+	t := newTelemetry(trace.SpanKindClient, opt.MeterProvider, opt.TracerProvider)
 	opts := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithPerRPCCredentials(callTokens{opt.Tokens}),
-		grpc.WithStatsHandler(otelgrpc.NewClientHandler(telemetry(opt.MeterProvider, opt.TracerProvider)...)),
-		grpc.WithUnaryInterceptor(deadline(cmp.Or(opt.Timeout, DefaultTimeout))),
+		grpc.WithChainUnaryInterceptor(t.client, deadline(cmp.Or(opt.Timeout, DefaultTimeout))),
 		grpc.WithDefaultServiceConfig(serviceConfig),
 		grpc.WithDisableServiceConfig(), // none from DNS
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),

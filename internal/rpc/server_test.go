@@ -11,10 +11,12 @@ import (
 	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	otelcodes "go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	oteltrace "go.opentelemetry.io/otel/trace"
 
 	"github.com/monarch-msn/monarch/internal/rpc"
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
@@ -124,4 +126,41 @@ func TestCallsAreTracedAndMeasuredOnBothSides(t *testing.T) {
 		}
 		return found["rpc.client.call.duration"] && found["rpc.server.call.duration"]
 	})
+}
+
+func TestARefusalIsAnErrorOfItsCaller(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	traces := trace.NewTracerProvider(trace.WithSpanProcessor(spans))
+	reader := metric.NewManualReader()
+	meters := metric.NewMeterProvider(metric.WithReader(reader))
+	d := &directory{login: func(context.Context, *directoryv1.LoginRequest) (*directoryv1.LoginResponse, error) {
+		return nil, rpc.Refuse(directoryv1.Reason_REASON_AUTHENTICATION, "wrong password")
+	}}
+	conn := inMemory(t,
+		rpc.ServerOptions{TracerProvider: traces, MeterProvider: meters},
+		rpc.DialOptions{TracerProvider: traces, MeterProvider: meters},
+		d.register)
+	if _, err := directoryv1.NewDirectoryClient(conn).Login(t.Context(), &directoryv1.LoginRequest{}); err == nil {
+		t.Fatal("the call was not refused")
+	}
+	eventually(t, "both sides have ended their span", func() bool { return len(spans.Ended()) == 2 })
+	for _, s := range spans.Ended() {
+		failed := s.Status().Code == otelcodes.Error
+		if want := s.SpanKind() == oteltrace.SpanKindClient; failed != want {
+			t.Errorf("%v: want an error %v, got %v", s.SpanKind(), want, s.Status())
+		}
+	}
+	var rm metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &rm); err != nil {
+		t.Fatal(err)
+	}
+	for _, scope := range rm.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			for _, p := range m.Data.(metricdata.Histogram[float64]).DataPoints {
+				if got, _ := p.Attributes.Value("rpc.response.status_code"); got.AsString() != "PERMISSION_DENIED" {
+					t.Errorf("%s: want the status PERMISSION_DENIED, got %v", m.Name, got.AsString())
+				}
+			}
+		}
+	}
 }
