@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,8 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // scope is the instrumentation scope of Monarch's own meter and tracer.
@@ -36,7 +39,9 @@ const scope = "github.com/monarch-msn/monarch"
 type telemetry struct {
 	registry *prometheus.Registry
 	meters   *sdkmetric.MeterProvider
-	tracers  *sdktrace.TracerProvider
+	tracers  trace.TracerProvider
+	// closers flush and end the providers.
+	closers []func(context.Context) error
 }
 
 // openTelemetry makes the providers and sets them as global ones.
@@ -77,22 +82,22 @@ func openTelemetry(ctx context.Context, role string, log *slog.Logger) (*telemet
 		}
 	}
 	t.meters = sdkmetric.NewMeterProvider(meterOpts...)
+	t.closers = append(t.closers, t.meters.Shutdown)
 
-	traceOpts := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
+	// Without an exporter nobody would read spans, so no trace begins here; one
+	// begun elsewhere passes through and stays sampled.
+	t.tracers = noop.NewTracerProvider()
 	if configured("TRACES") {
 		exporter, err := autoexport.NewSpanExporter(ctx)
 		if err != nil {
 			return nil, errors.Join(
 				fmt.Errorf("open telemetry: traces by the OTEL_ variables: %w", err),
-				t.meters.Shutdown(ctx))
+				t.close(ctx))
 		}
-		traceOpts = append(traceOpts, sdktrace.WithBatcher(exporter))
-	} else {
-		// Nobody would read the spans, so no trace begins here; one begun
-		// elsewhere passes through and stays sampled.
-		traceOpts = append(traceOpts, sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.NeverSample())))
+		tracers := sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithBatcher(exporter))
+		t.closers = append(t.closers, tracers.Shutdown)
+		t.tracers = tracers
 	}
-	t.tracers = sdktrace.NewTracerProvider(traceOpts...)
 
 	otel.SetMeterProvider(t.meters)
 	otel.SetTracerProvider(t.tracers)
@@ -125,7 +130,11 @@ func (t *telemetry) instrument(role string) error {
 
 // close flushes and ends the providers.
 func (t *telemetry) close(ctx context.Context) error {
-	return errors.Join(t.tracers.Shutdown(ctx), t.meters.Shutdown(ctx))
+	var errs []error
+	for _, end := range slices.Backward(t.closers) {
+		errs = append(errs, end(ctx))
+	}
+	return errors.Join(errs...)
 }
 
 // configured says whether the environment asks to export a signal, METRICS or
