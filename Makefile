@@ -56,7 +56,7 @@ test-compose: ## Start deploy/compose with a Docker engine, use it, stop nodes u
 RACE := -race -gcflags=modernc.org/...=-race=false
 
 .PHONY: test
-test: ## Run all tests against real stores, with the race detector; nothing is skipped.
+test: check-charts ## Run all tests against real stores, with the race detector; nothing is skipped.
 	@$(GO) build -o bin/test/ ./test/stores ./test/summary
 	@bin/test/stores bin/test/summary $(RACE) -count=1 -parallel=4 -timeout=25m work
 
@@ -77,6 +77,10 @@ soak: ## Compare what clients are told with the truth for SOAK (20m), bring each
 
 .PHONY: check
 check: check-format check-vet check-lint check-fences check-modules check-generated check-fuzz test ## Run what CI runs.
+
+.PHONY: quickstart
+quickstart: ## Write deploy/kubernetes/quickstart.yaml anew from the Helm chart.
+	@GOWORK=off $(GO) -C test/kubernetes test -count=1 -run '^TestQuickstart$$' . -update
 
 .PHONY: generate
 generate: ## Generate Go code from proto/.
@@ -126,6 +130,15 @@ check-generated:
 	for file in $$( (find . -name '*.pb.go'; cd "$$fresh" && find . -name '*.pb.go') | sort -u); do \
 		cmp -s "$$file" "$$fresh/$$file" || { echo "proto/$$file is not what its .proto file gives, run make generate"; exit 1; }; \
 	done
+
+# Helm and Kubernetes' own packages, which are compiled the first time, in a
+# module outside the workspace.
+.PHONY: check-charts
+check-charts:
+	@echo "== charts"
+	@$(GO) build -o bin/ ./cmd/monarch
+	@GOWORK=off $(GO) -C test/kubernetes vet .
+	@GOWORK=off $(GO) -C test/kubernetes test -count=1 .
 
 .PHONY: check-fuzz
 check-fuzz:
