@@ -181,12 +181,13 @@ func (p *packed) tree(ctx context.Context, root string) {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		// A link may lead out of the tree: its target takes its place.
-		content, err := os.ReadFile(path)
-		if err != nil {
+		// A link may lead out of the tree: the file takes its place. Those to
+		// directories are second names.
+		info, err := os.Stat(path)
+		if err != nil || info.IsDir() {
 			return err
 		}
-		info, err := os.Stat(path)
+		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
