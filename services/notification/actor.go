@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/monarch-msn/monarch/internal/front"
+	"github.com/monarch-msn/monarch/msnp"
 )
 
 // A session is an actor: whoever holds its turn owns all of its state. The
@@ -74,20 +75,20 @@ func (b *box) pop() {
 // superseded drops the presence of contacts of whom a newer one waits behind
 // it: the client would be told what is no longer true.
 func superseded(events []event) []event {
-	newest := make(map[string]revision)
+	newest := make(map[msnp.Email]revision)
 	for _, e := range events {
 		if p, ok := e.(presenceEvent); ok && p.plain() {
-			r := revision{p.msg.GetEpoch(), p.msg.GetCount()}
-			if newest[p.msg.GetEmail()].before(r) {
-				newest[p.msg.GetEmail()] = r
+			r := revision{p.at.epoch, p.count}
+			if newest[p.email].before(r) {
+				newest[p.email] = r
 			}
 		}
 	}
 	kept := make([]event, 0, len(events))
 	for _, e := range events {
 		if p, ok := e.(presenceEvent); ok && p.plain() {
-			r := revision{p.msg.GetEpoch(), p.msg.GetCount()}
-			if r.before(newest[p.msg.GetEmail()]) {
+			r := revision{p.at.epoch, p.count}
+			if r.before(newest[p.email]) {
 				continue
 			}
 		}
@@ -103,6 +104,23 @@ func (s *session) post(e event) {
 		s.conn.Close(front.ReasonSlow)
 		return
 	}
+	s.poke()
+}
+
+// learn is post for presence, nearly all of which finds the session at rest: it
+// is handled without a detour through the box.
+func (s *session) learn(e presenceEvent) {
+	if !s.turn.TryLock() {
+		s.post(e)
+		return
+	}
+	if !s.box.empty() || e.mayBlock(s) {
+		s.turn.Unlock()
+		s.post(e)
+		return
+	}
+	s.guard(func() { e.handle(context.Background(), s) })
+	s.giveTurn()
 	s.poke()
 }
 

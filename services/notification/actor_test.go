@@ -3,20 +3,17 @@ package notification
 import (
 	"testing"
 
-	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+	"github.com/monarch-msn/monarch/msnp"
 )
 
 func told(email string, epoch, count uint64) presenceEvent {
-	return presenceEvent{
-		msg:  &clusterv1.Presence{Email: email, Epoch: epoch, Count: count},
-		told: true,
-	}
+	return presenceEvent{presence: &presence{email: msnp.MakeEmail(email), at: place{epoch: epoch}, count: count}}
 }
 
 func TestAFullBoxDropsWhatANewerPresenceMakesSuperfluous(t *testing.T) {
 	var b box
 	probe := told("bob@example.com", 1, 2)
-	probe.probed = true
+	probe.as.role = probed
 	for _, e := range []event{told("bob@example.com", 1, 1), told("ann@example.com", 7, 1), probe, told("bob@example.com", 1, 3)} {
 		if !b.put(e, 4) {
 			t.Fatal("put in a box with room: refused")
@@ -31,8 +28,8 @@ func TestAFullBoxDropsWhatANewerPresenceMakesSuperfluous(t *testing.T) {
 		if !ok {
 			t.Fatalf("event %d: the box is empty", i)
 		}
-		if got := (revision{p.msg.GetEpoch(), p.msg.GetCount()}); got != w {
-			t.Errorf("event %d: want revision %v, got %v of %s", i, w, got, p.msg.GetEmail())
+		if got := (revision{p.at.epoch, p.count}); got != w {
+			t.Errorf("event %d: want revision %v, got %v of %s", i, w, got, p.email)
 		}
 		b.pop()
 	}

@@ -67,19 +67,19 @@ func TestAStepOfTheTimeOfDayBuriesNobody(t *testing.T) {
 	}
 	svc.auditor = newAuditor(svc)
 	s := &session{svc: svc}
-	c := &contact{place: place{"node", 7}}
+	c := &contact{place: place{makeNodeID("node"), 7}}
 	s.missed(c)
 	for _, step := range []time.Duration{2 * time.Hour, -4 * time.Hour} {
 		day = day.Add(step)
 		s.missed(c)
-		if c.place.node == "" {
+		if c.place == (place{}) {
 			t.Fatalf("buried after a step of %s", step)
 		}
 	}
 	// As if the node had been made a lease earlier.
 	svc.started = svc.started.Add(-time.Hour)
 	s.missed(c)
-	if c.place.node != "" || !c.ended(7) {
+	if c.place != (place{}) || !c.ended(7) {
 		t.Errorf("not buried though missed for a lease: place %v, over %d", c.place, c.over)
 	}
 }

@@ -49,8 +49,10 @@ func (s *session) handleADD(ctx context.Context, cmd *msnp.Command) error {
 	}
 	switch {
 	case fresh:
-		stored := newContact(answer.GetMember())
-		c.on, c.groups, c.phones, c.friendly = stored.on, stored.groups, stored.phones, stored.friendly
+		stored, d := newContact(answer.GetMember()), c.known()
+		d.phones, d.friendly = stored.known().phones, stored.known().friendly
+		c.on, c.groups = stored.on, stored.groups
+		c.know(d)
 	case grouped:
 		c.groups = c.groups.With(group)
 	}
@@ -142,7 +144,8 @@ func (s *session) forget(c *contact) {
 	if c.email == s.email {
 		c.on &^= msnp.RL
 	}
-	c.groups, c.phones, c.shown = 0, nil, view{}
+	c.groups, c.shown = 0, view{}
+	c.setPhones(msnp.Phones{})
 	s.lists.shrink(c)
 }
 

@@ -109,36 +109,59 @@ var propagator propagation.TraceContext
 // send brings a message to a node; what is for this node does not leave it.
 // The trace of a sampled command rides along.
 func (h *hub) send(ctx context.Context, node string, m *clusterv1.Message) {
+	if h.svc.member.IsSelf(node) {
+		ctx, delivered := h.delivery(ctx)
+		defer delivered()
+		h.Deliver(ctx, node, m)
+		return
+	}
+	h.post(ctx, node, m)
+}
+
+// post sends a message to another node.
+func (h *hub) post(ctx context.Context, node string, m *clusterv1.Message) {
 	if trace.SpanContextFromContext(ctx).IsSampled() {
 		carrier := propagation.MapCarrier{}
 		propagator.Inject(ctx, carrier)
 		m.Traceparent = carrier["traceparent"]
 	}
-	if now := h.svc.cluster.Clock(); !now.IsZero() {
-		m.Sent = now.UnixMicro()
+	m.Sent = h.sent()
+	h.svc.member.Send(node, m)
+}
+
+// sent is what a message says of when it was sent; 0 while that is not known.
+func (h *hub) sent() int64 {
+	now := h.svc.cluster.Clock()
+	if now.IsZero() {
+		return 0
 	}
-	if h.svc.member.IsSelf(node) {
-		h.Deliver(ctx, node, m)
+	return now.UnixMicro()
+}
+
+// sendPresence brings a presence to its recipients on a node.
+func (h *hub) sendPresence(ctx context.Context, node nodeID, p *presence, to []recipient) {
+	id := node.String()
+	if !h.svc.member.IsSelf(id) {
+		h.post(ctx, id, &clusterv1.Message{Kind: &clusterv1.Message_Presence{Presence: p.toWire(to)}})
 		return
 	}
-	h.svc.member.Send(node, m)
+	ctx, delivered := h.delivery(ctx)
+	defer delivered()
+	h.deliverPresence(ctx, p, to, h.sent())
 }
 
 // Deliver hands a message to the sessions that it is for. It implements
 // cluster.Handler.
 func (h *hub) Deliver(ctx context.Context, from string, m *clusterv1.Message) {
 	if m.GetTraceparent() != "" {
-		ctx = propagator.Extract(ctx, propagation.MapCarrier{"traceparent": m.GetTraceparent()})
-		var span trace.Span
-		ctx, span = h.svc.tracer.Start(ctx, "deliver", trace.WithSpanKind(trace.SpanKindConsumer))
-		defer span.End()
+		var delivered func()
+		ctx, delivered = h.delivery(propagator.Extract(ctx, propagation.MapCarrier{"traceparent": m.GetTraceparent()}))
+		defer delivered()
 	}
 	switch kind := m.GetKind().(type) {
 	case *clusterv1.Message_Presence:
-		h.deliverPresence(ctx, kind.Presence)
-		if m.GetSent() != 0 {
-			h.svc.metrics.delivered(ctx, h.svc.cluster.Clock().Sub(time.UnixMicro(m.GetSent())), h.svc.lease())
-		}
+		p, to := fromWire(kind.Presence)
+		h.deliverPresence(ctx, p, to, m.GetSent())
 	case *clusterv1.Message_ListChanged:
 		for _, s := range h.of(msnp.MakeEmail(kind.ListChanged.GetEmail())) {
 			s.post(listChangedEvent{kind.ListChanged})
@@ -158,41 +181,56 @@ func (h *hub) Deliver(ctx context.Context, from string, m *clusterv1.Message) {
 	}
 }
 
-func (h *hub) deliverPresence(ctx context.Context, p *clusterv1.Presence) {
-	for _, w := range p.GetVisibleTo() {
-		for _, s := range h.of(msnp.MakeEmail(w.GetEmail())) {
-			s.post(presenceEvent{msg: p, told: true, visible: true, to: w.GetEpoch()})
+// delivery begins the span of a delivery, if its trace is sampled.
+func (h *hub) delivery(ctx context.Context) (context.Context, func()) {
+	if !trace.SpanContextFromContext(ctx).IsSampled() {
+		return ctx, func() {}
+	}
+	ctx, span := h.svc.tracer.Start(ctx, "deliver", trace.WithSpanKind(trace.SpanKindConsumer))
+	return ctx, func() { span.End() }
+}
+
+// deliverPresence hands a presence that was sent at a moment to those of its
+// recipients who are here.
+func (h *hub) deliverPresence(ctx context.Context, p *presence, to []recipient, sent int64) {
+	type delivery struct {
+		s  *session // nil for nobody
+		as recipient
+	}
+	var few [32]delivery // on the stack; more are as rare as popular people
+	deliveries := few[:0]
+	h.mu.RLock()
+	for _, r := range to {
+		s := h.sessions[r.email]
+		for ; s != nil && s.next != nil; s = s.next {
+			deliveries = append(deliveries, delivery{s, r})
+		}
+		deliveries = append(deliveries, delivery{s, r})
+	}
+	h.mu.RUnlock()
+	for _, d := range deliveries {
+		if d.s != nil {
+			d.s.learn(presenceEvent{p, d.as})
+		} else if d.as.role == probed {
+			h.notHere(ctx, p, d.as)
 		}
 	}
-	for _, w := range p.GetHiddenFrom() {
-		for _, s := range h.of(msnp.MakeEmail(w.GetEmail())) {
-			s.post(presenceEvent{msg: p, told: true, to: w.GetEpoch()})
-		}
-	}
-	for _, probe := range p.GetProbes() {
-		sessions := h.of(msnp.MakeEmail(probe.GetEmail()))
-		for _, s := range sessions {
-			s.post(presenceEvent{msg: p, probed: true})
-		}
-		if len(sessions) == 0 {
-			h.notHere(ctx, p, probe)
-		}
+	if sent != 0 {
+		h.svc.metrics.delivered(ctx, h.svc.cluster.Clock().Sub(time.UnixMicro(sent)), h.svc.lease())
 	}
 }
 
 // notHere answers the probe of a session that this node does not have: a
 // session is in the hub before its record names the node, so what the prober
 // found is over, and its record may go.
-func (h *hub) notHere(ctx context.Context, p *clusterv1.Presence, probe *clusterv1.Probe) {
-	h.send(ctx, p.GetNode(), &clusterv1.Message{Kind: &clusterv1.Message_Presence{Presence: &clusterv1.Presence{
-		Email:      probe.GetEmail(),
-		Node:       h.svc.member.ID(),
-		Epoch:      probe.GetEpoch(),
-		Over:       true,
-		Reply:      true,
-		HiddenFrom: []*clusterv1.Watcher{{Email: p.GetEmail()}},
-	}}})
-	h.svc.background(func(ctx context.Context) { h.svc.forget(ctx, probe) })
+func (h *hub) notHere(ctx context.Context, p *presence, asked recipient) {
+	h.sendPresence(ctx, p.at.node, &presence{
+		email: asked.email,
+		at:    place{makeNodeID(h.svc.member.ID()), asked.epoch},
+		over:  true,
+		reply: true,
+	}, []recipient{{email: p.email, role: hidden}})
+	h.svc.background(func(ctx context.Context) { h.svc.forget(ctx, asked.email.String(), asked.epoch) })
 }
 
 // deliverRing hands a call to the newest session of the callee: of several the
@@ -217,11 +255,13 @@ func (h *hub) Undelivered(to string, m *clusterv1.Message) {
 		if len(probes) == 0 {
 			return
 		}
-		for _, s := range h.of(msnp.MakeEmail(kind.Presence.GetEmail())) {
-			s.post(unreachableEvent{probes})
-		}
-		for _, p := range probes {
+		asked := make([]msnp.Email, len(probes))
+		for i, p := range probes {
+			asked[i] = msnp.MakeEmail(p.GetEmail())
 			emails = append(emails, p.GetEmail())
+		}
+		for _, s := range h.of(msnp.MakeEmail(kind.Presence.GetEmail())) {
+			s.post(unreachableEvent{asked})
 		}
 	case *clusterv1.Message_ListChanged:
 		emails = append(emails, kind.ListChanged.GetEmail())
@@ -234,9 +274,10 @@ func (h *hub) Undelivered(to string, m *clusterv1.Message) {
 // Gone buries the dead of a node for every client of this one. It implements
 // cluster.Handler.
 func (h *hub) Gone(node string) {
+	id := makeNodeID(node)
 	h.svc.background(func(context.Context) {
 		for _, s := range h.all() {
-			s.post(goneEvent{node})
+			s.post(goneEvent{id})
 		}
 	})
 }

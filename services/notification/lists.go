@@ -1,7 +1,9 @@
 package notification
 
 import (
+	"slices"
 	"time"
+	"unique"
 
 	"github.com/monarch-msn/monarch/msnp"
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
@@ -13,22 +15,21 @@ type lists struct {
 	// version is the list version that the client has been told.
 	version uint32
 	groups  []msnp.Group
-	// members is everyone on any list, in the directory's order; byEmail
-	// finds them.
+	// members is everyone on any list, in the directory's order, and emails has
+	// their addresses in the same order. To run through these, a word each,
+	// costs less than a map, whose memory would be a third of a session's.
 	members []*contact
-	byEmail map[msnp.Email]*contact
+	emails  []msnp.Email
 }
 
 // contact is one person on the user's lists, and what this session knows of
-// that person's presence.
+// that person's presence. A node has as many as there are users times contacts:
+// they are most of its memory, so what is equal for many is kept once.
 type contact struct {
-	email  msnp.Email
-	on     msnp.List
-	groups msnp.GroupSet
-	// Names as the protocol shows them on each list.
-	forward, allow, block, friendly msnp.Nick
-	// phones is nil while all are unset or hidden from the user.
-	phones *msnp.Phones
+	email   msnp.Email
+	details unique.Handle[details]
+	on      msnp.List
+	groups  msnp.GroupSet
 
 	// place is where the contact's session is, as far as it told us.
 	place place
@@ -44,10 +45,37 @@ type contact struct {
 	absentSince time.Duration
 }
 
-// place says which session of a contact to talk to.
+// details are what the lists have of a person, mostly the same for all who know
+// that person.
+type details struct {
+	// Names as the protocol shows them on each list.
+	forward, allow, block, friendly msnp.Nick
+	// phones are those that the user may see.
+	phones msnp.Phones
+}
+
+// place says which session of a contact to talk to. The zero place is none.
 type place struct {
-	node  string
+	node  nodeID
 	epoch uint64
+}
+
+// nodeID is the id of a node, one word wide. The zero one is none.
+type nodeID struct{ id unique.Handle[string] }
+
+func makeNodeID(id string) nodeID {
+	if id == "" {
+		return nodeID{}
+	}
+	return nodeID{unique.Make(id)}
+}
+
+// String returns the id, or "" for none.
+func (n nodeID) String() string {
+	if n == (nodeID{}) {
+		return ""
+	}
+	return n.id.Value()
 }
 
 // revision orders what one user's sessions say of themselves.
@@ -59,26 +87,37 @@ func (r revision) before(o revision) bool {
 	return r.epoch < o.epoch || r.epoch == o.epoch && r.count < o.count
 }
 
-// view is how one user appears to another. The zero view is offline.
-type view struct {
+// view is how one user appears to another, one word wide: all who see the user
+// so share it. The zero view is offline.
+type view struct{ seen unique.Handle[appearance] }
+
+// appearance is what a contact list shows of a user who is online.
+type appearance struct {
 	status msnp.Status
 	name   msnp.Nick
 }
 
-func (v view) offline() bool { return v.status == msnp.StatusNone }
+func makeView(status msnp.Status, name msnp.Nick) view {
+	return view{unique.Make(appearance{status, name})}
+}
+
+func (v view) offline() bool { return v == view{} }
+
+// appearance is that of a user who is not offline.
+func (v view) appearance() appearance { return v.seen.Value() }
 
 // named returns the name that list x shows for the contact.
 func (c *contact) named(x msnp.List) msnp.Nick {
 	var n msnp.Nick
-	switch x {
+	switch d := c.known(); x {
 	case msnp.FL:
-		n = c.forward
+		n = d.forward
 	case msnp.AL:
-		n = c.allow
+		n = d.allow
 	case msnp.BL:
-		n = c.block
+		n = d.block
 	case msnp.RL:
-		n = c.friendly
+		n = d.friendly
 	}
 	if n == "" {
 		return msnp.Nick(c.email.String())
@@ -88,26 +127,41 @@ func (c *contact) named(x msnp.List) msnp.Nick {
 
 // rename stores n as the name on each of the lists xs.
 func (c *contact) rename(xs msnp.List, n msnp.Nick) {
+	d := c.known()
 	if xs.Has(msnp.FL) {
-		c.forward = n
+		d.forward = n
 	}
 	if xs.Has(msnp.AL) {
-		c.allow = n
+		d.allow = n
 	}
 	if xs.Has(msnp.BL) {
-		c.block = n
+		d.block = n
 	}
 	if xs.Has(msnp.RL) {
-		c.friendly = n
+		d.friendly = n
 	}
+	c.know(d)
 }
 
-// phoneNumbers returns the contact's numbers as the user may see them.
-func (c *contact) phoneNumbers() msnp.Phones {
-	if c.phones == nil {
-		return msnp.Phones{}
+// known returns what the lists have of the contact.
+func (c *contact) known() details {
+	if c.details == (unique.Handle[details]{}) {
+		return details{}
 	}
-	return *c.phones
+	return c.details.Value()
+}
+
+// know stores it.
+func (c *contact) know(d details) { c.details = unique.Make(d) }
+
+// phoneNumbers returns the contact's numbers as the user may see them.
+func (c *contact) phoneNumbers() msnp.Phones { return c.known().phones }
+
+// setPhones stores them.
+func (c *contact) setPhones(p msnp.Phones) {
+	d := c.known()
+	d.phones = p
+	c.know(d)
 }
 
 // ended reports whether epoch is known to be over.
@@ -119,30 +173,32 @@ func newLists(s *directoryv1.Snapshot) lists {
 		version: s.GetVersion(),
 		groups:  make([]msnp.Group, 0, len(s.GetGroups())),
 		members: make([]*contact, 0, len(s.GetMembers())),
-		byEmail: make(map[msnp.Email]*contact, len(s.GetMembers())),
+		emails:  make([]msnp.Email, 0, len(s.GetMembers())),
 	}
 	for _, g := range s.GetGroups() {
 		l.groups = append(l.groups, msnp.Group{ID: g.GetId(), Name: msnp.Nick(g.GetName())})
 	}
-	for _, m := range s.GetMembers() {
-		l.put(newContact(m))
+	contacts := make([]contact, len(s.GetMembers())) // one allocation, side by side
+	for i, m := range s.GetMembers() {
+		contacts[i] = newContact(m)
+		l.put(&contacts[i])
 	}
 	return l
 }
 
-func newContact(m *directoryv1.Member) *contact {
-	c := &contact{
-		email:    msnp.MakeEmail(m.GetEmail()),
-		on:       msnp.List(m.GetLists()),
-		groups:   msnp.GroupSet(m.GetGroups()),
+func newContact(m *directoryv1.Member) contact {
+	c := contact{
+		email:  msnp.MakeEmail(m.GetEmail()),
+		on:     msnp.List(m.GetLists()),
+		groups: msnp.GroupSet(m.GetGroups()),
+	}
+	c.know(details{
 		forward:  msnp.Nick(m.GetForwardName()),
 		allow:    msnp.Nick(m.GetAllowName()),
 		block:    msnp.Nick(m.GetBlockName()),
 		friendly: msnp.Nick(m.GetFriendly()),
-	}
-	if p := phonesOf(m.GetPhones()); p != (msnp.Phones{}) {
-		c.phones = &p
-	}
+		phones:   phonesOf(m.GetPhones()),
+	})
 	return c
 }
 
@@ -157,15 +213,20 @@ func phonesOf(p *directoryv1.Phones) msnp.Phones {
 
 func (l *lists) put(c *contact) {
 	l.members = append(l.members, c)
-	l.byEmail[c.email] = c
+	l.emails = append(l.emails, c.email)
 }
 
 // find returns the contact, or nil for a stranger.
-func (l *lists) find(e msnp.Email) *contact { return l.byEmail[e] }
+func (l *lists) find(e msnp.Email) *contact {
+	if i := slices.Index(l.emails, e); i >= 0 {
+		return l.members[i]
+	}
+	return nil
+}
 
 // grow returns the contact, made anew on no list if it was a stranger.
 func (l *lists) grow(e msnp.Email) *contact {
-	if c := l.byEmail[e]; c != nil {
+	if c := l.find(e); c != nil {
 		return c
 	}
 	c := &contact{email: e}
@@ -179,12 +240,9 @@ func (l *lists) shrink(c *contact) {
 	if c.on != 0 {
 		return
 	}
-	delete(l.byEmail, c.email)
-	for i, m := range l.members {
-		if m == c {
-			l.members = append(l.members[:i], l.members[i+1:]...)
-			return
-		}
+	if i := slices.Index(l.emails, c.email); i >= 0 {
+		l.members = slices.Delete(l.members, i, i+1)
+		l.emails = slices.Delete(l.emails, i, i+1)
 	}
 }
 

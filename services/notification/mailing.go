@@ -1,70 +1,179 @@
 package notification
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/monarch-msn/monarch/msnp"
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
 )
 
+// presence is what one session says of its user to others, in the form in which
+// sessions work with it; between nodes it is a clusterv1.Presence. Nobody changes
+// it once it is sent.
+type presence struct {
+	// email says whose presence it is, at where that session is.
+	email msnp.Email
+	at    place
+	count uint64
+	// view is what those see who see the user; offline if nobody does.
+	view view
+	// over says that the epoch is, reply that a probe is answered by this.
+	over, reply bool
+	// nln is the line that tells clients of the view. It is written once for all
+	// of a node, and not at all for a reply, which is for one.
+	nln []byte
+}
+
+// render writes nln.
+func (p *presence) render() {
+	l := lines.Get().(*msnp.Line)
+	appendNLN(l, p.email, p.view)
+	p.nln = bytes.Clone(l.Bytes())
+	lines.Put(l.Reset())
+}
+
+// recipient is one user for whom a presence is meant.
+type recipient struct {
+	email msnp.Email
+	// epoch is that of the session which is to hear it, see clusterv1.Watcher;
+	// of one that is probed, that of the record by which it was found.
+	epoch uint64
+	role  role
+}
+
+// A role is what a presence is to a recipient.
+type role uint8
+
+const (
+	visible role = iota // sees the user
+	hidden              // sees the user offline
+	probed              // is asked for its own presence
+)
+
 // mailing gathers what one session says to many, one message per node.
 type mailing struct {
-	s      *session
-	node   string
-	epoch  uint64
-	byNode map[string]*clusterv1.Presence
+	s       *session
+	at      place
+	letters []letter
 }
 
-func (s *session) newMailing() *mailing {
-	return &mailing{s: s, node: s.record.GetNode(), epoch: s.record.GetEpoch()}
+// letter is what goes to one node.
+type letter struct {
+	node nodeID
+	over bool
+	to   []recipient
 }
 
-func (m *mailing) to(node string) *clusterv1.Presence {
-	p := m.byNode[node]
-	if p == nil {
-		p = &clusterv1.Presence{
-			Email: m.s.email.String(),
-			Node:  m.node,
-			Epoch: m.epoch,
-			Count: m.s.count,
+func (s *session) newMailing() *mailing { return &mailing{s: s, at: s.at()} }
+
+// to returns the letter to a node. There are few nodes: a search along them costs
+// less than a map.
+func (m *mailing) to(node nodeID) *letter {
+	for i := range m.letters {
+		if m.letters[i].node == node {
+			return &m.letters[i]
 		}
-		if m.s.status != msnp.HDN && m.s.status != msnp.StatusNone {
-			p.Status, p.Name = m.s.status.String(), string(m.s.name)
-		}
-		if m.byNode == nil {
-			m.byNode = make(map[string]*clusterv1.Presence)
-		}
-		m.byNode[node] = p
 	}
-	return p
+	m.letters = append(m.letters, letter{node: node})
+	return &m.letters[len(m.letters)-1]
 }
 
 // tell has the contact's session at its place learn v.
 func (m *mailing) tell(c *contact, v view) {
 	c.told = v
-	p, w := m.to(c.place.node), &clusterv1.Watcher{Email: c.email.String(), Epoch: c.place.epoch}
+	r := recipient{c.email, c.place.epoch, visible}
 	if v.offline() {
-		p.HiddenFrom = append(p.HiddenFrom, w)
-	} else {
-		p.VisibleTo = append(p.VisibleTo, w)
+		r.role = hidden
 	}
+	l := m.to(c.place.node)
+	l.to = append(l.to, r)
 }
 
-func (m *mailing) probe(record *clusterv1.Session, c *contact) {
-	p := m.to(record.GetNode())
-	p.Probes = append(p.Probes, &clusterv1.Probe{Email: c.email.String(), Epoch: record.GetEpoch()})
+// probe asks the contact's session, which a record says is at p.
+func (m *mailing) probe(c *contact, p place) {
+	l := m.to(p.node)
+	l.to = append(l.to, recipient{c.email, p.epoch, probed})
 }
 
-func (m *mailing) over(node string, c *contact) {
-	p := m.to(node)
-	p.Over = true
-	p.HiddenFrom = append(p.HiddenFrom, &clusterv1.Watcher{Email: c.email.String()})
+func (m *mailing) over(node nodeID, c *contact) {
+	l := m.to(node)
+	l.over = true
+	l.to = append(l.to, recipient{email: c.email, role: hidden})
 }
 
 // send hands the messages over, behind what the client itself was told.
 func (m *mailing) send(ctx context.Context) {
-	m.s.flush()
-	for node, p := range m.byNode {
-		m.s.svc.hub.send(ctx, node, &clusterv1.Message{Kind: &clusterv1.Message_Presence{Presence: p}})
+	s := m.s
+	s.flush()
+	said := presence{email: s.email, at: m.at, count: s.count}
+	if s.status.Visible() {
+		said.view = s.appearance()
+		said.render()
 	}
+	ended := said
+	ended.over = true
+	for _, l := range m.letters {
+		p := &said
+		if l.over {
+			p = &ended
+		}
+		s.svc.hub.sendPresence(ctx, l.node, p, l.to)
+	}
+}
+
+// toWire is a presence as it travels to another node.
+func (p *presence) toWire(to []recipient) *clusterv1.Presence {
+	w := &clusterv1.Presence{
+		Email: p.email.String(),
+		Node:  p.at.node.String(),
+		Epoch: p.at.epoch,
+		Count: p.count,
+		Over:  p.over,
+		Reply: p.reply,
+	}
+	if !p.view.offline() {
+		a := p.view.appearance()
+		w.Status, w.Name = a.status.String(), string(a.name)
+	}
+	for _, r := range to {
+		switch r.role {
+		case visible:
+			w.VisibleTo = append(w.VisibleTo, &clusterv1.Watcher{Email: r.email.String(), Epoch: r.epoch})
+		case hidden:
+			w.HiddenFrom = append(w.HiddenFrom, &clusterv1.Watcher{Email: r.email.String(), Epoch: r.epoch})
+		case probed:
+			w.Probes = append(w.Probes, &clusterv1.Probe{Email: r.email.String(), Epoch: r.epoch})
+		}
+	}
+	return w
+}
+
+// fromWire reads what another node has sent. A status that is not known leaves
+// those to whom it is visible with what they were told before.
+func fromWire(w *clusterv1.Presence) (*presence, []recipient) {
+	p := &presence{
+		email: msnp.MakeEmail(w.GetEmail()),
+		at:    place{makeNodeID(w.GetNode()), w.GetEpoch()},
+		count: w.GetCount(),
+		over:  w.GetOver(),
+		reply: w.GetReply(),
+	}
+	if status, ok := msnp.ParseStatus([]byte(w.GetStatus())); ok {
+		p.view = makeView(status, msnp.Nick(w.GetName()))
+	}
+	if !p.view.offline() && !p.reply {
+		p.render()
+	}
+	to := make([]recipient, 0, len(w.GetVisibleTo())+len(w.GetHiddenFrom())+len(w.GetProbes()))
+	for _, r := range w.GetVisibleTo() {
+		to = append(to, recipient{msnp.MakeEmail(r.GetEmail()), r.GetEpoch(), visible})
+	}
+	for _, r := range w.GetHiddenFrom() {
+		to = append(to, recipient{msnp.MakeEmail(r.GetEmail()), r.GetEpoch(), hidden})
+	}
+	for _, r := range w.GetProbes() {
+		to = append(to, recipient{msnp.MakeEmail(r.GetEmail()), r.GetEpoch(), probed})
+	}
+	return p, to
 }

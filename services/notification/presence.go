@@ -59,7 +59,15 @@ func (s *session) viewFor(c *contact) view {
 	if !c.on.Has(msnp.RL) || !msnp.Admits(s.blpAllow, c.on) {
 		return view{}
 	}
-	return view{s.status, s.name}
+	return s.appearance()
+}
+
+// appearance is how those see us who see us at all.
+func (s *session) appearance() view {
+	if now := (appearance{s.status, s.name}); s.own.offline() || s.own.appearance() != now {
+		s.own = makeView(s.status, s.name)
+	}
+	return s.own
 }
 
 // publish tells every watcher whose view of us has changed. What it tells is
@@ -70,7 +78,7 @@ func (s *session) publish(ctx context.Context) {
 	}
 	m := s.newMailing()
 	for _, c := range s.lists.members {
-		if c.place.node == "" {
+		if c.place == (place{}) {
 			continue
 		}
 		if v := s.viewFor(c); v != c.told {
@@ -117,7 +125,7 @@ func (s *session) reach(ctx context.Context, contacts []*contact, roll *rollCall
 			continue
 		}
 		c.absentSince = 0
-		at := place{record.GetNode(), record.GetEpoch()}
+		at := place{makeNodeID(record.GetNode()), record.GetEpoch()}
 		c.moveTo(at)
 		if changed := ahead[c.email.String()]; changed != nil {
 			s.svc.hub.send(ctx, record.GetNode(), &clusterv1.Message{Kind: &clusterv1.Message_ListChanged{ListChanged: changed}})
@@ -129,7 +137,7 @@ func (s *session) reach(ctx context.Context, contacts []*contact, roll *rollCall
 			m.tell(c, s.viewFor(c))
 		}
 		if c.on.Has(msnp.FL) {
-			m.probe(record, c)
+			m.probe(c, at)
 			roll.expect(c.email)
 		}
 	}
@@ -154,7 +162,7 @@ func (s *session) lookup(ctx context.Context, contacts []*contact) (map[string]*
 // only if its record is still absent a lease later: Redis may have been emptied,
 // and the contact's node is about to write it again.
 func (s *session) missed(c *contact) {
-	if c.place.node == "" && c.shown.offline() {
+	if c.place == (place{}) && c.shown.offline() {
 		return
 	}
 	now := s.svc.uptime()
@@ -178,8 +186,9 @@ func (c *contact) moveTo(p place) {
 	c.place, c.told = p, view{}
 }
 
-// show tells the client how a contact appears now, if that is new to it.
-func (s *session) show(c *contact, v view) {
+// show tells the client how a contact appears now, if that is new to it. nln is
+// the line for it, if that is known already.
+func (s *session) show(c *contact, v view, nln []byte) {
 	if !c.on.Has(msnp.FL) {
 		v = view{}
 	}
@@ -198,10 +207,19 @@ func (s *session) show(c *contact, v view) {
 			s.line("FLN").Email(c.email)
 		}
 	case initial:
-		s.line("ILN").TrID(s.roll.trid).Status(v.status).Email(c.email).Nick(v.name)
+		a := v.appearance()
+		s.line("ILN").TrID(s.roll.trid).Status(a.status).Email(c.email).Nick(a.name)
+	case nln != nil:
+		s.flush()
+		s.conn.Send(nln)
 	default:
-		s.line("NLN").Status(v.status).Email(c.email).Nick(v.name)
+		appendNLN(s.Lines(), c.email, v)
 	}
+}
+
+func appendNLN(l *msnp.Line, e msnp.Email, v view) {
+	a := v.appearance()
+	l.Verb("NLN").Status(a.status).Email(e).Nick(a.name)
 }
 
 // end takes the contact's epoch, and all before it, as over.
@@ -211,53 +229,47 @@ func (s *session) end(c *contact, epoch uint64) {
 		c.place, c.told = place{}, view{}
 	}
 	if c.seen.epoch <= epoch {
-		s.show(c, view{})
+		s.show(c, view{}, nil)
 	}
 }
 
 // presenceEvent is what another session says of its user, to this one.
 type presenceEvent struct {
-	msg *clusterv1.Presence
-	// told and visible say whether the message holds a view for us, and which;
-	// to is the epoch of the session that it is meant for, if not any.
-	told, visible bool
-	to            uint64
-	// probed says that we are asked for ours.
-	probed bool
+	*presence
+	as recipient
 }
 
 // plain reports whether the event only brings a view, which a newer one makes
 // superfluous.
 func (e presenceEvent) plain() bool {
-	return e.told && !e.probed && !e.msg.GetOver() && !e.msg.GetReply()
+	return e.as.role != probed && !e.over && !e.reply
 }
 
 // mayBlock: a probe by somebody who is not on RL means that our lists are old.
 func (e presenceEvent) mayBlock(s *session) bool {
-	if !e.probed || s.phase != msnp.Present {
+	if e.as.role != probed || s.phase != msnp.Present {
 		return false
 	}
-	c := s.lists.find(msnp.MakeEmail(e.msg.GetEmail()))
+	c := s.lists.find(e.email)
 	return c == nil || !c.on.Has(msnp.RL)
 }
 
 func (e presenceEvent) handle(ctx context.Context, s *session) {
-	p := e.msg
 	switch s.phase {
 	case msnp.Present:
 	case over:
-		if e.probed && s.record != nil {
-			s.reply(ctx, p, &clusterv1.Presence{Over: true})
+		if e.as.role == probed && s.record != nil {
+			s.reply(ctx, e.presence, presence{over: true})
 		}
 		return
 	default:
 		// Whoever is not present yet sees nobody, and announces itself later.
-		if e.probed {
-			s.reply(ctx, p, &clusterv1.Presence{})
+		if e.as.role == probed {
+			s.reply(ctx, e.presence, presence{})
 		}
 		return
 	}
-	if e.to != 0 && e.to != s.record.GetEpoch() {
+	if e.as.role != probed && e.as.epoch != 0 && e.as.epoch != s.record.GetEpoch() {
 		// It was said to our predecessor. Whoever said it does not know us yet
 		// and would not take it back; we have asked, or will.
 		return
@@ -265,93 +277,85 @@ func (e presenceEvent) handle(ctx context.Context, s *session) {
 	if e.mayBlock(s) {
 		s.refresh(ctx)
 	}
-	email := msnp.MakeEmail(p.GetEmail())
-	c := s.lists.find(email)
+	c := s.lists.find(e.email)
 	if c == nil {
-		if e.probed {
-			s.reply(ctx, p, &clusterv1.Presence{})
+		if e.as.role == probed {
+			s.reply(ctx, e.presence, presence{})
 		}
 		return
 	}
 	s.hear(c, e)
-	if p.GetReply() {
-		s.roll.answered(email)
+	if e.reply {
+		s.roll.answered(e.email)
 	}
-	if e.probed {
-		s.answerProbe(ctx, c, p)
+	if e.as.role == probed {
+		s.answerProbe(ctx, c, e.presence)
 	}
 }
 
 // hear takes in what the message says of the contact.
 func (s *session) hear(c *contact, e presenceEvent) {
-	p := e.msg
-	if p.GetOver() {
-		s.end(c, p.GetEpoch())
+	if e.over {
+		s.end(c, e.at.epoch)
 		return
 	}
-	if c.ended(p.GetEpoch()) {
+	if c.ended(e.at.epoch) {
 		return
 	}
 	c.absentSince = 0 // whoever speaks is there
-	c.moveTo(place{p.GetNode(), p.GetEpoch()})
-	now := revision{p.GetEpoch(), p.GetCount()}
-	if !e.told || now.before(c.seen) {
+	c.moveTo(e.at)
+	now := revision{e.at.epoch, e.count}
+	if e.as.role == probed || now.before(c.seen) {
 		return
 	}
 	c.seen = now
-	v := view{}
-	if e.visible {
-		status, ok := msnp.ParseStatus([]byte(p.GetStatus()))
-		if !ok {
-			return
-		}
-		v = view{status, msnp.Nick(p.GetName())}
+	switch {
+	case e.as.role == hidden:
+		s.show(c, view{}, nil)
+	case !e.view.offline():
+		s.show(c, e.view, e.nln)
 	}
-	s.show(c, v)
 }
 
 // answerProbe tells the prober what it may see of us now.
-func (s *session) answerProbe(ctx context.Context, c *contact, p *clusterv1.Presence) {
+func (s *session) answerProbe(ctx context.Context, c *contact, p *presence) {
 	v := s.viewFor(c)
-	if c.place == (place{p.GetNode(), p.GetEpoch()}) {
+	if c.place == p.at {
 		c.told = v
 	}
-	answer := &clusterv1.Presence{}
-	if !v.offline() {
-		answer.Status, answer.Name = v.status.String(), string(v.name)
-	}
-	s.reply(ctx, p, answer)
+	s.reply(ctx, p, presence{view: v})
 }
 
-// reply completes an answer to the probe p and sends it. One without a status
+// reply completes an answer to the probe p and sends it. One without a view
 // says "offline".
-func (s *session) reply(ctx context.Context, p, answer *clusterv1.Presence) {
-	answer.Email = s.email.String()
-	answer.Node = s.record.GetNode()
-	answer.Epoch = s.record.GetEpoch()
-	answer.Count = s.count
-	answer.Reply = true
-	if answer.GetStatus() != "" {
-		answer.VisibleTo = []*clusterv1.Watcher{{Email: p.GetEmail(), Epoch: p.GetEpoch()}}
-	} else {
-		answer.HiddenFrom = []*clusterv1.Watcher{{Email: p.GetEmail(), Epoch: p.GetEpoch()}}
+func (s *session) reply(ctx context.Context, p *presence, answer presence) {
+	answer.email = s.email
+	answer.at = s.at()
+	answer.count = s.count
+	answer.reply = true
+	to := recipient{p.email, p.at.epoch, visible}
+	if answer.view.offline() {
+		to.role = hidden
 	}
-	s.svc.hub.send(ctx, p.GetNode(), &clusterv1.Message{Kind: &clusterv1.Message_Presence{Presence: answer}})
+	s.svc.hub.sendPresence(ctx, p.at.node, &answer, []recipient{to})
 }
+
+// at is our own place.
+func (s *session) at() place { return place{makeNodeID(s.record.GetNode()), s.record.GetEpoch()} }
 
 // unreachableEvent says that probes reached no node: nobody there will answer.
-type unreachableEvent struct{ probes []*clusterv1.Probe }
+type unreachableEvent struct{ probed []msnp.Email }
 
 func (unreachableEvent) mayBlock(*session) bool { return false }
 
 func (e unreachableEvent) handle(_ context.Context, s *session) {
-	for _, p := range e.probes {
-		s.roll.answered(msnp.MakeEmail(p.GetEmail()))
+	for _, email := range e.probed {
+		s.roll.answered(email)
 	}
 }
 
 // goneEvent buries everybody who was on a dead node.
-type goneEvent struct{ node string }
+type goneEvent struct{ node nodeID }
 
 func (goneEvent) mayBlock(*session) bool { return false }
 
@@ -367,7 +371,7 @@ func (e goneEvent) handle(_ context.Context, s *session) {
 func (s *session) sayOver(ctx context.Context) {
 	m := s.newMailing()
 	for _, c := range s.lists.members {
-		if c.place.node != "" {
+		if c.place != (place{}) {
 			m.over(c.place.node, c)
 		}
 	}
@@ -384,10 +388,10 @@ func (s *session) buryPredecessor(ctx context.Context, displaced *clusterv1.Sess
 		return
 	}
 	m := s.newMailing()
-	m.node, m.epoch = displaced.GetNode(), displaced.GetEpoch()
+	m.at = place{makeNodeID(displaced.GetNode()), displaced.GetEpoch()}
 	for _, c := range watchers {
 		if record := found[c.email.String()]; record != nil {
-			m.over(record.GetNode(), c)
+			m.over(makeNodeID(record.GetNode()), c)
 		}
 	}
 	m.send(ctx)

@@ -183,7 +183,7 @@ func (e listChangedEvent) handle(ctx context.Context, s *session) {
 func (s *session) reverseAdded(by msnp.Email, friendly msnp.Nick) {
 	c := s.lists.grow(by)
 	c.on |= msnp.RL
-	c.friendly = friendly
+	c.rename(msnp.RL, friendly)
 	if s.hearsChanges() {
 		s.line("ADD").Word("0").List(msnp.RL).Uint(uint64(s.lists.version)).Email(by).Nick(c.named(msnp.RL))
 	}
@@ -205,7 +205,7 @@ func (s *session) phoneChanged(c *contact, key string, value msnp.Nick) {
 	if !p.Set(key, value) {
 		return
 	}
-	c.phones = &p
+	c.setPhones(p)
 	if s.synced {
 		s.dialect.AppendPhone(s.Lines(), s.lists.version, c.email, key, value)
 	}
@@ -331,8 +331,9 @@ func (s *session) notifyMissed(ctx context.Context, old lists, phones bool) {
 func (s *session) adoptOthers(snap *directoryv1.Snapshot) {
 	for _, m := range snap.GetMembers() {
 		if c := s.lists.find(msnp.MakeEmail(m.GetEmail())); c != nil {
-			now := newContact(m)
-			c.friendly, c.phones = now.friendly, now.phones
+			now, d := newContact(m), c.known()
+			d.friendly, d.phones = now.known().friendly, now.known().phones
+			c.know(d)
 		}
 	}
 }
