@@ -9,17 +9,18 @@ import (
 // that has to wait for something that costs nobody anything but the client's
 // patience: who loses that is not worth serving any more.
 //
-//   - Only the goroutine of the handler may call it.
+//   - Only the session may call it, within Do.
 //   - It returns nil when ctx is done.
 //   - It returns io.EOF when the client hangs up before. Where bytes of the
 //     client are unread, or the connection is none of the system's, that is
-//     noticed only by the next Next.
+//     noticed only behind that Do.
 //   - It returns a *Close when the connection ends otherwise, and an error for
 //     which errors.Is(err, os.ErrDeadlineExceeded) holds when the deadline
 //     passes that SetDeadline has set.
 //   - No byte is taken from the client, and no buffer is held.
 func (c *Conn) Await(ctx context.Context) error {
-	if c.raw == nil {
+	raw := rawConn(c.nc)
+	if raw == nil {
 		select {
 		case <-ctx.Done():
 		case <-c.ctx.Done():
@@ -32,7 +33,7 @@ func (c *Conn) Await(ctx context.Context) error {
 		c.setReadDeadline(func(*outbox) { c.nc.SetReadDeadline(longPast) })
 	})
 	gone := false
-	err := c.raw.Read(func(fd uintptr) bool {
+	err := raw.Read(func(fd uintptr) bool {
 		gone = hungUp(fd)
 		return gone
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,22 +13,27 @@ import (
 	"github.com/monarch-msn/monarch/msnp"
 )
 
-// awaiting serves one client whose handler reads a command, waits for ctx, says
+// awaiting serves one client whose session takes a command, waits for ctx, says
 // what came of it, and then echoes.
-func awaiting(t *testing.T, over func(*testing.T, front.Config, func(context.Context, *front.Conn)) *network, ctx context.Context, deadline time.Duration) (*network, *client, chan *front.Conn, chan error) {
+func awaiting(t *testing.T, over func(*testing.T, front.Config, opener) *network, ctx context.Context, deadline time.Duration) (*network, *client, chan *front.Conn, chan error) {
 	t.Helper()
 	conns, results := make(chan *front.Conn, 1), make(chan error, 1)
-	n := over(t, front.Config{}, func(of context.Context, c *front.Conn) {
-		var cmd msnp.Command
-		if c.Next(&cmd) != nil {
-			return
-		}
-		if deadline > 0 {
-			c.SetDeadline(time.Now().Add(deadline))
-		}
-		conns <- c
-		results <- c.Await(ctx)
-		echo(of, c)
+	n := over(t, front.Config{}, func(of context.Context, c *front.Conn) front.Session {
+		var once sync.Once
+		echoing := echo(of, c)
+		return session{do: func(of context.Context, cmd *msnp.Command) error {
+			first := false
+			once.Do(func() { first = true })
+			if !first {
+				return echoing.Do(of, cmd)
+			}
+			if deadline > 0 {
+				c.SetDeadline(time.Now().Add(deadline))
+			}
+			conns <- c
+			results <- c.Await(ctx)
+			return nil
+		}}
 	})
 	c := n.client()
 	c.say("PNG\r\n")

@@ -16,7 +16,7 @@ import (
 )
 
 // benchServer serves until the benchmark ends, and returns where.
-func benchServer(b *testing.B, handle func(context.Context, *front.Conn)) (addr string) {
+func benchServer(b *testing.B, open opener) (addr string) {
 	b.Helper()
 	s, err := front.NewServer(front.Config{}, slog.New(slog.DiscardHandler), noop.Meter{}, "bench")
 	if err != nil {
@@ -28,7 +28,7 @@ func benchServer(b *testing.B, handle func(context.Context, *front.Conn)) (addr 
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error)
-	go func() { served <- s.Serve(ctx, ln, handle) }()
+	go func() { served <- s.Serve(ctx, ln, open) }()
 	b.Cleanup(func() {
 		cancel()
 		if err := <-served; err != nil {
@@ -143,11 +143,11 @@ func BenchmarkRoundTrip(b *testing.B) {
 	}
 	pong := []byte("QNG\r\n")
 	b.Run("front", func(b *testing.B) {
-		run(b, benchDial(b, benchServer(b, func(_ context.Context, c *front.Conn) {
-			var cmd msnp.Command
-			for c.Next(&cmd) == nil {
+		run(b, benchDial(b, benchServer(b, func(_ context.Context, c *front.Conn) front.Session {
+			return session{do: func(context.Context, *msnp.Command) error {
 				c.Send(pong)
-			}
+				return nil
+			}}
 		})))
 	})
 	b.Run("stub", func(b *testing.B) {

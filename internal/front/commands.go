@@ -184,25 +184,3 @@ func answer(s Speaker, cmd *msnp.Command, err error) (result, error) {
 	}
 	return resultRefused, nil
 }
-
-// NextCommand is Conn.Next for a loop over commands: where there is no next one
-// it closes the connection with the reason for that, and returns false.
-func (c *Conn) NextCommand(cmd *msnp.Command, log *slog.Logger) bool {
-	err := c.Next(cmd)
-	if err == nil {
-		return true
-	}
-	var syntax *msnp.SyntaxError
-	if errors.As(err, &syntax) {
-		log.Info("malformed input", "error", err)
-	}
-	c.Close(ReasonOf(err))
-	return false
-}
-
-// End closes the connection for the *Close that err is, and logs the cause.
-func (c *Conn) End(err error, cmd *msnp.Command, log *slog.Logger) {
-	reason := ReasonOf(err)
-	log.Info("closing", "verb", cmd.Verb, "reason", reason, "error", errors.Unwrap(err))
-	c.Close(reason)
-}

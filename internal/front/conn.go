@@ -2,24 +2,49 @@ package front
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/monarch-msn/monarch/msnp"
 )
 
+// A Session is what a service makes of a connection.
+type Session interface {
+	// Do handles one command, whose slices are valid until it returns. It is
+	// called for one command after the other, in their order, by whichever
+	// goroutine is free, and may block. An error ends the connection, for the
+	// reason that ReasonOf tells; it is a *Close where the session means it.
+	Do(ctx context.Context, cmd *msnp.Command) error
+	// Leave is called once, when the connection has ended and no Do is under
+	// way or to come.
+	Leave()
+	// Log is the logger of this connection. It is asked where there is
+	// something to log.
+	Log() *slog.Logger
+}
+
 // A Conn is one client connection. Which goroutine may call a method, and
 // whether it can block, stands above each.
 type Conn struct {
-	srv  *Server
-	nc   net.Conn
-	call *serveCall // that accepted it
+	srv     *Server
+	nc      net.Conn
+	call    *serveCall // that accepted it
+	session Session    // nil if it could not be opened
 
-	// cancel ends ctx, the context of the handler.
+	// fd is the descriptor of nc, or -1 where it has none. Whoever uses it
+	// keeps finish from closing it: attend by being what is called ahead of
+	// it, and flush by the outbox.
+	fd int
+	// watched says that the poller tells when there is something to read.
+	watched bool
+
+	// cancel ends ctx, the context of the session.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
@@ -27,68 +52,112 @@ type Conn struct {
 	// why.
 	end atomic.Pointer[Close]
 
-	// What follows belongs to the goroutine of the handler.
+	// rings counts the calls for attend, from the one that it answers; it is
+	// zero while the connection rests.
+	rings atomic.Int32
+	// hungUp says that the client has closed its side, perhaps behind bytes
+	// that are still to be read.
+	hungUp atomic.Bool
+	// late says that the deadline has passed. It is set under mu.
+	late atomic.Bool
 
-	raw     syscall.RawConn       // nil where the kind of nc has none
-	poll    func(fd uintptr) bool // readReady, bound once
-	reader  *reader               // nil while the connection is idle
-	command *msnp.Command         // of the Next under way
-	readErr error                 // of the last Next
+	reader *reader // belongs to attend; nil while the connection rests
 
 	outbox outbox
 }
 
-func newConn(ctx context.Context, s *Server, nc net.Conn, call *serveCall) *Conn {
-	c := &Conn{srv: s, nc: nc, call: call}
-	// The end of Serve's context ends a connection by a Close, so that whoever
-	// sees the context end also sees a reason.
-	c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	c.raw = rawConn(nc)
-	c.poll = c.readReady
+func newConn(s *Server, nc net.Conn, fd int, call *serveCall) *Conn {
+	c := &Conn{srv: s, nc: nc, fd: fd, call: call}
+	c.ctx, c.cancel = context.WithCancelCause(call.ctx)
+	c.rings.Store(1) // it is not attended to before it is begun
 	return c
 }
 
-// Next reads the next command into cmd, whose slices are valid until the next
-// call. It waits for the client, the deadline, or the end of the connection.
-//
-//   - Only the goroutine of the handler may call it.
-//   - While it waits between two commands the connection holds no buffer.
-//   - A deadline that passes is an error for which
-//     errors.Is(err, os.ErrDeadlineExceeded) holds; no byte is lost by it, and
-//     Next may be called again.
-//   - Once the connection is closed by us it returns a *Close with the reason,
-//     also when commands were already received.
-//   - All other errors are those of msnp.Reader: io.EOF when the client is
-//     done, *msnp.SyntaxError when it cannot be understood.
-func (c *Conn) Next(cmd *msnp.Command) error {
-	if end := c.end.Load(); end != nil {
-		return end
-	}
-	if c.raw != nil {
-		c.readErr = c.nextParked(cmd)
-	} else {
-		c.readErr = c.nextHeld(cmd)
-	}
-	if c.readErr == nil {
+// begin opens the session and lets the client be heard. The goroutine that
+// accepts connections calls it.
+func (c *Conn) begin(open func(context.Context, *Conn) Session) {
+	c.guard(func() error {
+		c.session = open(c.ctx, c)
 		return nil
+	})
+	// Where there is no poller, or it has no room, a goroutine does as well.
+	if c.watched = c.call.watch(c) == nil; !c.watched {
+		go c.hold()
+		return
 	}
-	if end := c.end.Load(); end != nil {
-		// Close moved the deadline to get us here.
-		return end
+	if !c.rings.CompareAndSwap(1, 0) {
+		c.call.crew.put((*Conn).attend, c)
 	}
-	return c.readErr
 }
 
-// SetDeadline sets the time after which a Next, also one that waits already,
-// gives up. The zero time is none.
+// guard keeps a panic in the session from reaching anybody but its connection.
+func (c *Conn) guard(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.srv.log.Error("panic while serving a connection",
+				"remote", c.nc.RemoteAddr().String(), "panic", r, "stack", string(debug.Stack()))
+			c.Close(ReasonInternal)
+			err = c.end.Load()
+		}
+	}()
+	return f()
+}
+
+// leave takes the connection to its end, for err unless it has ended. It waits
+// for the session, the writer, and then for the client, about a second.
+func (c *Conn) leave(err error) {
+	if syntax := (*msnp.SyntaxError)(nil); errors.As(err, &syntax) {
+		c.session.Log().Info("malformed input", "error", err)
+	}
+	c.Close(ReasonOf(err))
+	if c.session != nil {
+		c.guard(func() error {
+			c.session.Leave()
+			return nil
+		})
+	}
+	c.finish()
+	c.srv.forget(c)
+	c.call.conns.Done()
+}
+
+// SetDeadline sets the time after which the connection ends with ReasonIdle,
+// unless it is moved before; what is under way then may still do so. The zero
+// time is none. An Await gives up at that time.
 //
 // Any goroutine may call it; it does not block, and does nothing once the
 // connection is closed.
 func (c *Conn) SetDeadline(t time.Time) {
-	c.setReadDeadline(func(o *outbox) {
-		o.deadline = t
-		c.nc.SetReadDeadline(t)
-	})
+	o := &c.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if c.end.Load() != nil {
+		return
+	}
+	if o.timer != nil {
+		o.timer.Stop()
+		o.timer = nil
+	}
+	o.deadline = t
+	c.late.Store(false)
+	c.nc.SetReadDeadline(t)
+	if !t.IsZero() && c.fd >= 0 {
+		o.timer = time.AfterFunc(time.Until(t), c.deadlinePassed)
+	}
+}
+
+// deadlinePassed is called at the deadline, or at one that was moved just then.
+func (c *Conn) deadlinePassed() {
+	o := &c.outbox
+	o.mu.Lock()
+	passed := !o.deadline.IsZero() && !time.Now().Before(o.deadline)
+	if passed {
+		c.late.Store(true)
+	}
+	o.mu.Unlock()
+	if passed {
+		c.ring()
+	}
 }
 
 // Reason returns why the connection has ended, or "" while it has not. Any
@@ -101,7 +170,7 @@ func (c *Conn) Reason() Reason {
 }
 
 // Done returns a channel that is closed when the connection ends. Any
-// goroutine may call it. The context of the handler ends at the same moment,
+// goroutine may call it. The context of the session ends at the same moment,
 // with the *Close as its cause.
 func (c *Conn) Done() <-chan struct{} { return c.ctx.Done() }
 
@@ -124,12 +193,11 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// finish takes the connection to its end. The goroutine of the handler calls it
-// last; it waits for the writer, and then for the client, about a second.
+// finish closes the socket of a connection that has ended, in good order if it
+// was not cut.
 func (c *Conn) finish() {
-	c.Close(ReasonOf(c.readErr))
-	if c.reader != nil && c.raw != nil {
-		c.giveBack()
+	if c.reader != nil && c.watched {
+		c.dropReader()
 	}
 	cut := c.outbox.wait()
 	switch nc := c.nc.(type) {
@@ -145,6 +213,9 @@ func (c *Conn) finish() {
 		if !cut {
 			c.linger()
 		}
+	}
+	if c.watched {
+		c.call.poller.remove(c)
 	}
 	c.nc.Close()
 }

@@ -40,15 +40,11 @@ func bound(cfg Config, files uint64, log *slog.Logger, role string) (firstReserv
 	return firstReserved, int(min(uint64(cfg.Refusals), kept/2))
 }
 
-// short reports whether nc is of the files that are kept for others.
-func (s *Server) short(nc net.Conn) bool {
-	raw := rawConn(nc)
-	if raw == nil {
-		return false
+// descriptor returns the number of nc, or -1 where it has none.
+func descriptor(nc net.Conn) int {
+	number := -1
+	if raw := rawConn(nc); raw != nil {
+		raw.Control(func(fd uintptr) { number = int(fd) }) // fails only where it is closed
 	}
-	var number uintptr
-	if err := raw.Control(func(fd uintptr) { number = fd }); err != nil {
-		return false // closed already, which its reader will find
-	}
-	return uint64(number) >= s.firstReserved
+	return number
 }

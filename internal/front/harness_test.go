@@ -64,29 +64,29 @@ func (l *logBuffer) String() string {
 
 // overTCP serves on loopback, overPipe within the process and without a buffer
 // in between, where a write is over when the other side has read it.
-func overTCP(t *testing.T, cfg front.Config, handle func(context.Context, *front.Conn)) *network {
+func overTCP(t *testing.T, cfg front.Config, open opener) *network {
 	t.Helper()
 	ln, err := front.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	dial := func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) }
-	return serve(t, cfg, ln, dial, handle)
+	return serve(t, cfg, ln, dial, open)
 }
 
-func overPipe(t *testing.T, cfg front.Config, handle func(context.Context, *front.Conn)) *network {
+func overPipe(t *testing.T, cfg front.Config, open opener) *network {
 	t.Helper()
 	ln := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	return serve(t, cfg, ln, ln.dial, handle)
+	return serve(t, cfg, ln, ln.dial, open)
 }
 
 // transports are for tests of what must hold over both.
-var transports = map[string]func(*testing.T, front.Config, func(context.Context, *front.Conn)) *network{
+var transports = map[string]func(*testing.T, front.Config, opener) *network{
 	"tcp":  overTCP,
 	"pipe": overPipe,
 }
 
-func serve(t *testing.T, cfg front.Config, ln net.Listener, dial func() (net.Conn, error), handle func(context.Context, *front.Conn)) *network {
+func serve(t *testing.T, cfg front.Config, ln net.Listener, dial func() (net.Conn, error), open opener) *network {
 	t.Helper()
 	n := &network{
 		t: t, ln: ln, dial: dial,
@@ -104,11 +104,11 @@ func serve(t *testing.T, cfg front.Config, ln net.Listener, dial func() (net.Con
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
 	go func() {
-		n.served <- srv.Serve(ctx, ln, func(ctx context.Context, c *front.Conn) {
+		n.served <- srv.Serve(ctx, ln, func(ctx context.Context, c *front.Conn) front.Session {
 			n.mu.Lock()
 			n.conns = append(n.conns, c)
 			n.mu.Unlock()
-			handle(ctx, c)
+			return open(ctx, c)
 		})
 	}()
 	t.Cleanup(n.stop)
@@ -202,12 +202,36 @@ func (c *client) hearsLast(want string) {
 	c.Close()
 }
 
-// echo answers every command with its verb and arguments, and PNG with QNG.
-func echo(_ context.Context, c *front.Conn) {
-	var cmd msnp.Command
-	for c.Next(&cmd) == nil {
-		c.Send(answer(&cmd))
+// opener is what Serve takes.
+type opener func(context.Context, *front.Conn) front.Session
+
+// session is a front.Session of functions. One that is nil does nothing.
+type session struct {
+	do    func(context.Context, *msnp.Command) error
+	leave func()
+}
+
+func (s session) Do(ctx context.Context, cmd *msnp.Command) error {
+	if s.do == nil {
+		return nil
 	}
+	return s.do(ctx, cmd)
+}
+
+func (s session) Leave() {
+	if s.leave != nil {
+		s.leave()
+	}
+}
+
+func (session) Log() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// echo answers every command with its verb and arguments, and PNG with QNG.
+func echo(_ context.Context, c *front.Conn) front.Session {
+	return session{do: func(_ context.Context, cmd *msnp.Command) error {
+		c.Send(answer(cmd))
+		return nil
+	}}
 }
 
 func answer(cmd *msnp.Command) []byte {

@@ -20,7 +20,8 @@ type outbox struct {
 	cut     bool // the rest is lost; nothing is to be written any more
 	writer  sync.WaitGroup
 
-	deadline time.Time // of reading, as the handler has set it
+	deadline time.Time   // as SetDeadline has set it
+	timer    *time.Timer // that will find it passed, or nil
 }
 
 // Send queues b, which must be whole lines or payloads.
@@ -67,10 +68,11 @@ func (c *Conn) Unsent() int {
 //   - It never blocks. What is pending, then the last line of r, is written
 //     behind its back within Config.FlushTimeout; only for ReasonSlow that is
 //     dropped.
-//   - When it returns, Send has no effect, a Next that waits is on its way
-//     back, and the context of the handler has ended.
+//   - When it returns, Send has no effect, no further command reaches the
+//     session, and its context has ended. Leave is called soon, when the Do
+//     that may be under way has returned.
 //
-// The socket is closed once the handler has returned.
+// The socket is closed after that.
 func (c *Conn) Close(r Reason) {
 	c.outbox.mu.Lock()
 	defer c.outbox.mu.Unlock()
@@ -89,7 +91,12 @@ func (c *Conn) endLocked(end *Close, cut bool) {
 	o := &c.outbox
 	c.end.Store(end)
 	c.cancel(end)
-	c.nc.SetReadDeadline(longPast)
+	if o.timer != nil {
+		o.timer.Stop()
+		o.timer = nil
+	}
+	c.nc.SetReadDeadline(longPast) // for whoever waits in Read
+	c.ring()
 	if cut {
 		o.drop()
 		c.nc.SetWriteDeadline(longPast)
@@ -106,32 +113,75 @@ func (c *Conn) endLocked(end *Close, cut bool) {
 // startWriter makes sure there is a writer. The caller holds outbox.mu.
 func (c *Conn) startWriter() {
 	o := &c.outbox
-	if !o.writing {
-		o.writing = true
-		o.writer.Add(1)
-		go c.write()
+	if o.writing {
+		return
+	}
+	o.writing = true
+	o.writer.Add(1)
+	if c.fd >= 0 {
+		c.call.crew.put((*Conn).flush, c)
+	} else {
+		go c.write(nil, 0)
 	}
 }
 
-// write is the writer: it takes all that is pending and writes it, until there
-// is nothing.
-func (c *Conn) write() {
-	defer c.outbox.writer.Done()
-	for {
-		b, ended := c.outbox.take(c)
-		if b == nil {
-			if half, ok := c.nc.(halfCloser); ok && ended {
-				half.CloseWrite()
-			}
-			return
-		}
-		err := c.writeAll(b.bytes)
+// flush is a writer that does not wait: it writes what is pending as far as the
+// socket takes it. Where that is not all it hands the rest to one that waits.
+func (c *Conn) flush() {
+	o := &c.outbox
+	b, ended := o.take(c)
+	if b == nil {
+		c.stopWriting(ended)
+		return
+	}
+	n, err := c.writeNow(b.bytes)
+	if err != nil {
 		b.free()
+		c.writeFailed(err)
+		o.writer.Done()
+		return
+	}
+	if n < len(b.bytes) {
+		go c.write(b, n)
+		return
+	}
+	b.free()
+	if o.flushed(c, n) {
+		o.writer.Done()
+	} else {
+		c.call.crew.put((*Conn).flush, c)
+	}
+}
+
+// write is a writer that waits for the client: it writes what is left of b, if
+// any, and then takes all that is pending and writes it, until there is nothing.
+func (c *Conn) write(b *buffer, sent int) {
+	var ended bool
+	for {
+		if b == nil {
+			if b, ended = c.outbox.take(c); b == nil {
+				c.stopWriting(ended)
+				return
+			}
+		}
+		err := c.writeAll(b.bytes, sent)
+		b.free()
+		b, sent = nil, 0
 		if err != nil {
 			c.writeFailed(err)
+			c.outbox.writer.Done()
 			return
 		}
 	}
+}
+
+// stopWriting ends the writer, and shuts our direction if the connection has
+// ended.
+func (c *Conn) stopWriting(ended bool) {
+	if half, ok := c.nc.(halfCloser); ok && ended {
+		half.CloseWrite()
+	}
+	c.outbox.writer.Done()
 }
 
 // take hands the pending bytes to the writer. Where there are none it notes
@@ -147,6 +197,18 @@ func (o *outbox) take(c *Conn) (b *buffer, ended bool) {
 	return b, false
 }
 
+// flushed takes off what was sent. It reports whether the writer may leave, and
+// notes that it does.
+func (o *outbox) flushed(c *Conn, n int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.cut {
+		o.unsent -= n
+	}
+	o.writing = o.pending != nil || c.end.Load() != nil
+	return !o.writing
+}
+
 // writeChunk is how much a client has to take within Config.WriteTimeout. One
 // deadline for all that is pending would end a modem user in the middle of a
 // long list.
@@ -155,8 +217,10 @@ const writeChunk = 32 << 10
 // errCut tells the writer that the connection was cut under its feet.
 var errCut = errors.New("connection cut")
 
-func (c *Conn) writeAll(b []byte) error {
-	for sent := 0; ; {
+// writeAll writes b but for the bytes that were sent already, and takes all of
+// them off.
+func (c *Conn) writeAll(b []byte, sent int) error {
+	for b = b[sent:]; ; {
 		if err := c.outbox.progress(c, sent); err != nil || len(b) == 0 {
 			return err
 		}

@@ -2,87 +2,132 @@ package front
 
 import (
 	"errors"
+	"os"
 
 	"github.com/monarch-msn/monarch/msnp"
 )
 
-// reader is a msnp.Reader and its source. It is pooled where the source can
-// change hands, and else stays with its connection.
+// reader is a msnp.Reader and its source, and the command that it reads into.
+// It is pooled where the source can change hands, and else stays with its
+// connection.
 type reader struct {
 	*msnp.Reader
-	source fdSource
+	source  fdSource
+	command msnp.Command
 }
 
 // fdSource reads, without waiting, from the descriptor of whichever connection
-// has borrowed the reader. It is used only within readReady, where that
-// descriptor is known to be open.
-type fdSource struct{ fd uintptr }
-
-// borrow takes a reader from the pool.
-func (c *Conn) borrow() {
-	r, ok := c.srv.readers.Get().(*reader)
-	if !ok {
-		r = new(reader)
-		r.Reader = msnp.NewReader(&r.source, msnp.FromClient)
-		r.Line = c.srv.cfg.ReadLine
-	}
-	c.reader = r
-}
-
-// giveBack returns the reader to the pool.
-func (c *Conn) giveBack() {
-	if c.reader.Buffered() > 0 {
-		c.reader.Reset(&c.reader.source)
-	}
-	c.srv.readers.Put(c.reader)
-	c.reader = nil
-}
-
-// nextParked reads the next command. It goes through the poller of the runtime
-// by hand: readReady is called, and where it finds nothing to read it gives the
-// reader back before the goroutine is parked until the socket is readable, the
-// deadline passes, or the connection ends.
-func (c *Conn) nextParked(cmd *msnp.Command) error {
-	c.command = cmd
-	err := c.raw.Read(c.poll)
-	c.command = nil
-	if err == nil {
-		return c.readErr
-	}
-	// The deadline, which may have passed before readReady was called at all.
-	if c.reader != nil && c.reader.Buffered() == 0 {
-		c.giveBack()
-	}
-	return err
-}
-
-// nextHeld reads the next command where the poller cannot be reached, and holds
-// its reader from then on.
-func (c *Conn) nextHeld(cmd *msnp.Command) error {
-	if c.reader == nil {
-		c.reader = &reader{Reader: msnp.NewReader(c.nc, msnp.FromClient)}
-		c.reader.Line = c.srv.cfg.ReadLine
-	}
-	return c.reader.Next(cmd)
+// has borrowed the reader.
+type fdSource struct {
+	conn *Conn
+	// drained says that the last read found less than it could have taken. The
+	// poller reports what comes after that, so the next is spared.
+	drained bool
 }
 
 // errAgain is what the source says where there is nothing to read yet.
 var errAgain = errors.New("nothing to read yet")
 
-// readReady tries to read a command without blocking and leaves the error in
-// readErr. It returns false where the poller has to wait for more bytes. Amid a
-// command the reader stays, since it holds the beginning.
-func (c *Conn) readReady(fd uintptr) bool {
+// borrow makes sure that the connection has a reader, and that it reads.
+func (c *Conn) borrow() {
 	if c.reader == nil {
-		c.borrow()
+		r, ok := c.srv.readers.Get().(*reader)
+		if !ok {
+			r = new(reader)
+			r.Reader = msnp.NewReader(&r.source, msnp.FromClient)
+			r.Line = c.srv.cfg.ReadLine
+		}
+		r.source.conn = c
+		c.reader = r
 	}
-	c.reader.source.fd = fd
-	c.readErr = c.reader.Next(c.command)
-	if c.readErr != errAgain {
-		return true
+	c.reader.source.drained = false
+}
+
+// giveBack returns the reader to the pool, unless it holds the beginning of a
+// command.
+func (c *Conn) giveBack() {
+	if c.reader != nil && c.reader.Buffered() == 0 {
+		c.dropReader()
 	}
-	if c.reader.Buffered() == 0 {
+}
+
+func (c *Conn) dropReader() {
+	r := c.reader
+	c.reader = nil
+	r.source.conn = nil
+	if r.Buffered() > 0 {
+		r.Reset(&r.source)
+	}
+	c.srv.readers.Put(r)
+}
+
+// commandsPerTurn is how many commands of a connection are done before others
+// have their turn.
+const commandsPerTurn = 16
+
+// ring has what the client has sent handled, or its end. Any goroutine may call
+// it.
+func (c *Conn) ring() {
+	if c.rings.Add(1) == 1 {
+		c.call.crew.put((*Conn).attend, c)
+	}
+}
+
+// attend handles what the client has sent until there is nothing left to read,
+// others have waited long enough, or the connection has ended. A worker of the
+// crew calls it, and none other does until it has returned.
+func (c *Conn) attend() {
+	c.borrow()
+	seen := c.rings.Load()
+	for range commandsPerTurn {
+		switch err := c.doNext(); err {
+		case nil:
+			continue
+		case errAgain:
+		default:
+			c.leave(err)
+			return
+		}
 		c.giveBack()
+		if c.rings.CompareAndSwap(seen, 0) {
+			return
+		}
+		// It rang meanwhile, and nobody else came.
+		c.borrow()
+		seen = c.rings.Load()
 	}
-	return false
+	c.call.crew.put((*Conn).attend, c)
+}
+
+// hold is the life of a connection that the poller cannot watch, on a goroutine
+// of its own: it waits in Read, and so holds its reader.
+func (c *Conn) hold() {
+	c.reader = &reader{Reader: msnp.NewReader(c.nc, msnp.FromClient)}
+	c.reader.Line = c.srv.cfg.ReadLine
+	for {
+		if err := c.doNext(); err != nil {
+			c.leave(err)
+			return
+		}
+	}
+}
+
+// doNext reads the next command and has the session handle it. It returns
+// errAgain where there is none yet, and all else ends the connection.
+func (c *Conn) doNext() error {
+	if end := c.end.Load(); end != nil {
+		return end
+	}
+	if c.late.Load() {
+		return os.ErrDeadlineExceeded
+	}
+	cmd := &c.reader.command
+	if err := c.reader.Next(cmd); err != nil {
+		return err
+	}
+	err := c.guard(func() error { return c.session.Do(c.ctx, cmd) })
+	if err != nil {
+		c.session.Log().Info("closing", "verb", cmd.Verb, "reason", ReasonOf(err), "error", errors.Unwrap(err))
+	}
+	return err
 }

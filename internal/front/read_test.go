@@ -2,11 +2,9 @@ package front_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -80,61 +78,63 @@ func TestEndOfInputGivesTheReason(t *testing.T) {
 	}
 }
 
-func TestDeadlinePassesAndNoByteIsLost(t *testing.T) {
+func TestDeadlineEndsASilentConnection(t *testing.T) {
+	for name, over := range transports {
+		for _, said := range []string{"", "CHG 7 "} {
+			t.Run(fmt.Sprintf("%s, said %q", name, said), func(t *testing.T) {
+				conns := make(chan *front.Conn, 1)
+				n := over(t, front.Config{}, untilClosed(conns))
+				c := n.client()
+				if said != "" {
+					c.say(said)
+				}
+				awaits(t, "the connection", conns).SetDeadline(time.Now().Add(10 * time.Millisecond))
+				c.hearsLast("")
+				n.wantClosed(front.ReasonIdle)
+			})
+		}
+	}
+}
+
+// A deadline that passes while a command is done is for the command to move.
+func TestDeadlineThatIsMovedIsNone(t *testing.T) {
 	for name, over := range transports {
 		t.Run(name, func(t *testing.T) {
-			results := make(chan error)
-			again := make(chan struct{})
-			n := over(t, front.Config{}, func(_ context.Context, c *front.Conn) {
-				var cmd msnp.Command
-				for range 2 { // with half a command, and with nothing at all
-					c.SetDeadline(time.Now().Add(10 * time.Millisecond))
-					err := c.Next(&cmd)
-					results <- err
-					<-again
+			n := over(t, front.Config{}, func(_ context.Context, c *front.Conn) front.Session {
+				return session{do: func(_ context.Context, cmd *msnp.Command) error {
+					passed := make(chan struct{})
+					c.SetDeadline(time.Now().Add(time.Millisecond))
+					time.AfterFunc(5*time.Millisecond, func() { close(passed) })
+					<-passed
+					c.SetDeadline(time.Now().Add(patience))
+					c.Send(answer(cmd))
 					c.SetDeadline(time.Time{})
-					if err := c.Next(&cmd); err != nil {
-						t.Errorf("next after the deadline: %v", err)
-					}
-					c.Send(answer(&cmd))
-				}
+					return nil
+				}}
 			})
 			c := n.client()
-			c.say("CHG 7 ")
-			for _, rest := range []string{"NLN\r\n", "CHG 7 NLN\r\n"} {
-				if err := awaits(t, "the deadline", results); !errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("want a deadline that has passed, got %v", err)
-				}
-				again <- struct{}{}
-				c.say(rest)
-				c.hears("CHG 7 NLN\r\n")
+			for _, said := range []string{"CHG 7 NLN\r\n", "CHG 8 NLN\r\n"} {
+				c.say(said)
+				c.hears(said)
 			}
+			c.Close()
+			n.wantClosed(front.ReasonClient)
 		})
 	}
 }
 
-func TestDeadlineEndsTheWaitThatIsUnderWay(t *testing.T) {
-	conns := make(chan *front.Conn, 1)
-	n := overTCP(t, front.Config{}, func(_ context.Context, c *front.Conn) {
-		conns <- c
-		var cmd msnp.Command
-		c.Next(&cmd)
-	})
-	n.client()
-	c := awaits(t, "the connection", conns)
-	c.SetDeadline(time.Now())
-	awaits(t, "the end", c.Done())
-	n.wantClosed(front.ReasonIdle)
-}
-
 func TestDeadlineAfterCloseDoesNotReopen(t *testing.T) {
-	n := overTCP(t, front.Config{}, func(_ context.Context, c *front.Conn) {
+	n := overTCP(t, front.Config{}, func(_ context.Context, c *front.Conn) front.Session {
 		c.Close(front.ReasonOperator)
 		c.SetDeadline(time.Time{})
-		var cmd msnp.Command
-		wantClose(t, c.Next(&cmd), front.ReasonOperator)
+		return session{do: func(_ context.Context, cmd *msnp.Command) error {
+			t.Errorf("%s reached a session that was closed", cmd.Verb)
+			return nil
+		}}
 	})
-	n.client().hearsLast("OUT\r\n")
+	c := n.client()
+	c.say("PNG\r\n")
+	c.hearsLast("OUT\r\n")
 }
 
 // An hour of silence is a matter of the deadline alone.
@@ -150,24 +150,62 @@ func TestSilenceWithoutADeadlineIsNoEnd(t *testing.T) {
 	})
 }
 
-func TestNextAfterCloseLeavesReceivedCommandsAlone(t *testing.T) {
+func TestCloseLeavesReceivedCommandsAlone(t *testing.T) {
 	for name, over := range transports {
 		t.Run(name, func(t *testing.T) {
-			checked := make(chan struct{})
-			n := over(t, front.Config{}, func(_ context.Context, c *front.Conn) {
-				defer close(checked)
-				var cmd msnp.Command
-				if err := c.Next(&cmd); err != nil {
-					t.Errorf("first command: %v", err)
-				}
-				c.Close(front.ReasonRefused)
-				wantClose(t, c.Next(&cmd), front.ReasonRefused)
+			done := make(chan string, 3)
+			n := over(t, front.Config{}, func(_ context.Context, c *front.Conn) front.Session {
+				return session{do: func(_ context.Context, cmd *msnp.Command) error {
+					done <- cmd.Verb
+					c.Close(front.ReasonRefused)
+					return nil
+				}}
 			})
 			c := n.client()
 			c.say("USR 1 MD5 I ann@example.com\r\nPNG\r\nPNG\r\n")
-			awaits(t, "the handler", checked)
+			if verb := awaits(t, "the command", done); verb != "USR" {
+				t.Errorf("first command: want USR, got %s", verb)
+			}
+			c.hearsLast("")
 			n.wantClosed(front.ReasonRefused)
+			if len(done) > 0 {
+				t.Errorf("after Close: want no command, got %d", len(done))
+			}
 		})
+	}
+}
+
+// What a client has sent before others is not all done before theirs is.
+func TestFloodDoesNotKeepOthersFromTheirTurn(t *testing.T) {
+	n := overTCP(t, front.Config{}, echo)
+	stop, flooded := make(chan struct{}), make(chan struct{})
+	for range 4 {
+		c := n.client()
+		go io.Copy(io.Discard, c.in)
+		go func() {
+			defer func() { flooded <- struct{}{} }()
+			flood := []byte(strings.Repeat("PNG\r\n", 1000))
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := c.Write(flood); err != nil {
+					t.Errorf("flood: %v", err)
+					return
+				}
+			}
+		}()
+	}
+	c := n.client()
+	for range 5 {
+		c.say("CHG 1 NLN\r\n")
+		c.hears("CHG 1 NLN\r\n")
+	}
+	close(stop)
+	for range 4 {
+		awaits(t, "the end of a flood", flooded)
 	}
 }
 
@@ -189,8 +227,7 @@ func TestIdleConnectionHoldsNoBuffer(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return int(m.HeapAlloc)
 	}
-	// The goroutine of a connection needs a moment from its answer to its next
-	// wait, so the condition is awaited.
+	// A worker needs a moment from the answer to the end of its turn, so the condition is awaited.
 	await := func(what string, cond func(perConn int) bool, since int) int {
 		t.Helper()
 		for deadline := time.Now().Add(patience); ; {
@@ -219,19 +256,25 @@ func TestIdleConnectionHoldsNoBuffer(t *testing.T) {
 	everybody("PNG\r\n", "QNG\r\n")
 }
 
-func TestNextAllocatesNothing(t *testing.T) {
+func TestCommandsAllocateNothing(t *testing.T) {
+	const commands = 2000
 	result := make(chan float64, 1)
-	n := overTCP(t, front.Config{}, func(_ context.Context, c *front.Conn) {
-		var cmd msnp.Command
-		result <- testing.AllocsPerRun(200, func() {
-			if err := c.Next(&cmd); err != nil {
-				t.Errorf("next: %v", err)
+	n := overTCP(t, front.Config{}, func(_ context.Context, c *front.Conn) front.Session {
+		var before, after runtime.MemStats
+		done := 0
+		return session{do: func(context.Context, *msnp.Command) error {
+			switch done++; done {
+			case commands / 2: // what is kept is there by now
+				runtime.ReadMemStats(&before)
+			case commands:
+				runtime.ReadMemStats(&after)
+				result <- float64(after.Mallocs-before.Mallocs) / (commands / 2)
 			}
-		})
+			return nil
+		}}
 	})
-	c := n.client()
-	c.say(strings.Repeat("PNG\r\n", 201))
-	if got := awaits(t, "the count", result); got >= 1 {
-		t.Errorf("allocations of Next: want 0, got %v", got)
+	n.client().say(strings.Repeat("PNG\r\n", commands))
+	if got := awaits(t, "the count", result); got >= 0.5 {
+		t.Errorf("allocations per command: want 0, got %v", got)
 	}
 }

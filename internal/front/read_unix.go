@@ -24,8 +24,12 @@ func rawConn(nc net.Conn) syscall.RawConn {
 }
 
 func (s *fdSource) Read(p []byte) (int, error) {
+	if s.drained {
+		s.drained = false
+		return 0, errAgain
+	}
 	for {
-		n, err := syscall.Read(int(s.fd), p)
+		n, err := syscall.Read(s.conn.fd, p)
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -35,6 +39,24 @@ func (s *fdSource) Read(p []byte) (int, error) {
 			return 0, os.NewSyscallError("read", err)
 		case n == 0 && len(p) > 0:
 			return 0, io.EOF
+		}
+		// Behind the last bytes of a client that has hung up there is the end.
+		s.drained = n < len(p) && !s.conn.hungUp.Load()
+		return n, nil
+	}
+}
+
+// writeNow writes as much of b as the socket takes at once.
+func (c *Conn) writeNow(b []byte) (int, error) {
+	for {
+		n, err := syscall.Write(c.fd, b)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return 0, nil
+		case err != nil:
+			return 0, os.NewSyscallError("write", err)
 		}
 		return n, nil
 	}

@@ -31,7 +31,7 @@ func (s *Server) turnAway(ctx context.Context, nc net.Conn, why refusal, call *s
 		nc.Close()
 		return
 	}
-	call.handlers.Go(func() {
+	call.conns.Go(func() {
 		defer func() { <-s.excusing }()
 		s.excuse(ctx, nc)
 	})

@@ -1,7 +1,6 @@
 package front_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"os"
@@ -14,7 +13,7 @@ import (
 )
 
 // full serves one client, whose connection it returns, and refuses all others.
-func full(t *testing.T, over func(*testing.T, front.Config, func(context.Context, *front.Conn)) *network, cfg front.Config) (*network, *client) {
+func full(t *testing.T, over func(*testing.T, front.Config, opener) *network, cfg front.Config) (*network, *client) {
 	t.Helper()
 	cfg.MaxConnections = 1
 	n := over(t, cfg, echo)

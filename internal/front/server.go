@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -85,28 +84,31 @@ func (s *Server) AwaitOpen(ctx context.Context) {
 	}
 }
 
-// Serve accepts connections of ln and calls handle for each on a goroutine of
-// its own. It blocks until ctx is done, then closes ln and every connection
-// that came by it, with ReasonShutdown, waits for their handlers, and returns
+// Serve accepts connections of ln and has open make a session of each. It
+// blocks until ctx is done, then closes ln and every connection that came by
+// it, with ReasonShutdown, waits until their sessions have left, and returns
 // nil. If ln breaks it does the same and returns the error.
 //
-// The context of handle has the values of ctx and ends when the connection
-// does; what has to be done behind the end wants context.WithoutCancel. When handle returns, the connection is closed if it is not yet: for
-// the reason of the last error of Next, as ReasonOf tells it, or ReasonClient.
-// A panic of handle is logged, and ends only its own connection.
+// Next to accepting nothing is done while open is, so it must not block. The
+// context of a session has the values of ctx and ends when the connection does;
+// what has to be done behind the end wants context.WithoutCancel. A connection
+// that its client ends, or a deadline, is closed for the reason that ReasonOf
+// tells. A panic of the session is logged, and ends only its own connection.
 //
 // Serve may be called for several listeners at once. Its end takes
-// Config.FlushTimeout and about a second at most, and what the handlers take.
-func (s *Server) Serve(ctx context.Context, ln net.Listener, handle func(ctx context.Context, c *Conn)) error {
+// Config.FlushTimeout and about a second at most, and what the sessions take.
+func (s *Server) Serve(ctx context.Context, ln net.Listener, open func(ctx context.Context, c *Conn) Session) error {
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(closed)
 		ln.Close()
 	})
-	call := new(serveCall)
+	// The end of ctx ends a connection by a Close, so that whoever sees its
+	// context end also sees a reason.
+	call := &serveCall{ctx: context.WithoutCancel(ctx), crew: newCrew()}
 	err := s.accept(ctx, ln, func(nc net.Conn) {
 		if c := s.admit(ctx, nc, call); c != nil {
-			call.handlers.Go(func() { s.run(c, handle) })
+			c.begin(open)
 		}
 	})
 	if stop() {
@@ -117,12 +119,51 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, handle func(ctx con
 	for _, c := range s.of(call) {
 		c.Close(ReasonShutdown)
 	}
-	call.handlers.Wait()
+	call.conns.Wait()
+	if call.poller != nil {
+		call.poller.close()
+		call.polling.Wait()
+	}
+	call.crew.stop()
 	return err
 }
 
 // serveCall is one call of Serve.
-type serveCall struct{ handlers sync.WaitGroup }
+type serveCall struct {
+	ctx     context.Context // of its connections
+	conns   sync.WaitGroup  // that are open, or being refused
+	crew    *crew
+	poller  *poller // nil before there is something to watch
+	polling sync.WaitGroup
+}
+
+// watch has the poller tell when c can be read from here on. The goroutine that
+// accepts connections calls it.
+func (call *serveCall) watch(c *Conn) error {
+	if c.fd < 0 {
+		return errors.ErrUnsupported
+	}
+	if call.poller == nil {
+		p, err := newPoller()
+		if err != nil {
+			return err
+		}
+		call.poller = p
+		call.polling.Go(func() { p.run(call.ready) })
+	}
+	return call.poller.add(c)
+}
+
+// ready rings for several connections at once. It uses their slice.
+func (call *serveCall) ready(conns []*Conn) {
+	resting := conns[:0]
+	for _, c := range conns {
+		if c.rings.Add(1) == 1 {
+			resting = append(resting, c)
+		}
+	}
+	call.crew.put((*Conn).attend, resting...)
+}
 
 // How long to wait after an Accept that failed for a reason that may pass.
 const (
@@ -172,7 +213,8 @@ func temporary(err error) bool {
 // reached.
 func (s *Server) admit(ctx context.Context, nc net.Conn, call *serveCall) *Conn {
 	remote := addrPort(nc.RemoteAddr()).Addr()
-	short := s.short(nc)
+	fd := descriptor(nc)
+	short := fd >= 0 && uint64(fd) >= s.firstReserved
 	s.mu.Lock()
 	var refused refusal
 	switch {
@@ -185,7 +227,8 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, call *serveCall) *Conn 
 	}
 	var c *Conn
 	if refused == "" {
-		c = newConn(ctx, s, nc, call)
+		c = newConn(s, nc, fd, call)
+		call.conns.Add(1)
 		s.conns[c] = struct{}{}
 	}
 	s.mu.Unlock()
@@ -195,20 +238,6 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, call *serveCall) *Conn 
 	}
 	s.metrics.opened()
 	return c
-}
-
-// run is the life of c, on the goroutine that owns it.
-func (s *Server) run(c *Conn, handle func(ctx context.Context, c *Conn)) {
-	defer s.forget(c)
-	defer c.finish()
-	defer func() {
-		if r := recover(); r != nil {
-			s.log.Error("panic while serving a connection",
-				"remote", c.nc.RemoteAddr().String(), "panic", r, "stack", string(debug.Stack()))
-			c.Close(ReasonInternal)
-		}
-	}()
-	handle(c.ctx, c)
 }
 
 // forget takes c, which is closed, out of the books.

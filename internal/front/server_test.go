@@ -20,14 +20,16 @@ import (
 	"github.com/monarch-msn/monarch/msnp"
 )
 
-func TestServeWaitsForEveryHandler(t *testing.T) {
+func TestServeWaitsForEverySession(t *testing.T) {
 	const clients = 20
 	left := make(chan struct{}, clients)
-	n := overTCP(t, front.Config{}, func(ctx context.Context, c *front.Conn) {
-		var cmd msnp.Command
-		err := c.Next(&cmd)
-		wantClose(t, err, front.ReasonShutdown)
-		left <- struct{}{}
+	n := overTCP(t, front.Config{}, func(_ context.Context, c *front.Conn) front.Session {
+		return session{leave: func() {
+			if got := c.Reason(); got != front.ReasonShutdown {
+				t.Errorf("reason: want %q, got %q", front.ReasonShutdown, got)
+			}
+			left <- struct{}{}
+		}}
 	})
 	var all []*client
 	for range clients {
@@ -42,10 +44,43 @@ func TestServeWaitsForEveryHandler(t *testing.T) {
 	}()
 	n.stop()
 	if len(left) != clients {
-		t.Errorf("handlers that had returned when Serve did: want %d, got %d", clients, len(left))
+		t.Errorf("sessions that had left when Serve returned: want %d, got %d", clients, len(left))
 	}
 	if got := n.closes()[front.ReasonShutdown]; got != clients {
 		t.Errorf("connections that ended by the shutdown: want %d, got %d", clients, got)
+	}
+}
+
+// Sessions that wait for something keep nobody else waiting, and are written to.
+func TestSessionsThatBlockAreAmongThemselves(t *testing.T) {
+	const clients = 100
+	release, blocked := make(chan struct{}), make(chan *front.Conn, clients)
+	n := overTCP(t, front.Config{}, func(_ context.Context, c *front.Conn) front.Session {
+		return session{do: func(_ context.Context, cmd *msnp.Command) error {
+			if cmd.Verb == "CHG" {
+				blocked <- c
+				<-release
+			}
+			c.Send(answer(cmd))
+			return nil
+		}}
+	})
+	var all []*client
+	for range clients {
+		c := n.client()
+		c.say("CHG 1 NLN\r\n")
+		all = append(all, c)
+	}
+	for range clients {
+		awaits(t, "a session that blocks", blocked).Send([]byte("FLN bob@example.com\r\n"))
+	}
+	served(t, n)
+	for _, c := range all {
+		c.hears("FLN bob@example.com\r\n")
+	}
+	close(release)
+	for _, c := range all {
+		c.hears("CHG 1 NLN\r\n")
 	}
 }
 
@@ -97,14 +132,18 @@ func TestListenersEndApart(t *testing.T) {
 }
 
 func TestPanicEndsOneConnection(t *testing.T) {
-	n := overTCP(t, front.Config{}, func(ctx context.Context, c *front.Conn) {
-		var cmd msnp.Command
-		for c.Next(&cmd) == nil {
-			if cmd.Verb == "CHG" {
-				c.Send([]byte("500 1\r\n"))
-				panic("out of cheese")
-			}
-			c.Send(answer(&cmd))
+	left := make(chan struct{}, 2)
+	n := overTCP(t, front.Config{}, func(_ context.Context, c *front.Conn) front.Session {
+		return session{
+			do: func(_ context.Context, cmd *msnp.Command) error {
+				if cmd.Verb == "CHG" {
+					c.Send([]byte("500 1\r\n"))
+					panic("out of cheese")
+				}
+				c.Send(answer(cmd))
+				return nil
+			},
+			leave: func() { left <- struct{}{} },
 		}
 	})
 	other, victim := n.client(), n.client()
@@ -118,6 +157,9 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	want := map[front.Reason]int64{front.ReasonInternal: 1, front.ReasonClient: 1}
 	if got := n.closes(); !maps.Equal(got, want) {
 		t.Errorf("connections that ended: want %v, got %v", want, got)
+	}
+	if len(left) != 2 {
+		t.Errorf("sessions that have left: want 2, got %d", len(left))
 	}
 	for _, want := range []string{"out of cheese", "server_test.go"} {
 		if !strings.Contains(n.log.String(), want) {

@@ -17,12 +17,11 @@ import (
 	"github.com/monarch-msn/monarch/msnp"
 )
 
-// untilClosed is a handler that hands its connection to the test and waits for
-// the end.
-func untilClosed(conns chan<- *front.Conn) func(context.Context, *front.Conn) {
-	return func(ctx context.Context, c *front.Conn) {
+// untilClosed hands each connection to the test, and ignores the client.
+func untilClosed(conns chan<- *front.Conn) opener {
+	return func(_ context.Context, c *front.Conn) front.Session {
 		conns <- c
-		<-ctx.Done()
+		return session{}
 	}
 }
 
@@ -117,6 +116,28 @@ func TestLongestAnswerReachesAHealthyClient(t *testing.T) {
 	client.hears(syn.String())
 }
 
+// What a full socket does not take is written by somebody else, and in order.
+func TestOrderOutlivesAFullSocket(t *testing.T) {
+	conns := make(chan *front.Conn, 1)
+	n := overTCP(t, front.Config{OutboxBytes: 32 << 20}, untilClosed(conns))
+	client := n.client()
+	c := awaits(t, "the connection", conns)
+	rest := strings.Repeat("x", 1000)
+	var sent, full int
+	for ; full < 100; sent++ {
+		c.Send(fmt.Appendf(nil, "%d %s\r\n", sent, rest))
+		if c.Unsent() > 1<<20 {
+			full++
+		}
+	}
+	c.Close(front.ReasonOperator)
+	for i := range sent {
+		client.hears(fmt.Sprintf("%d %s\r\n", i, rest))
+	}
+	client.hearsLast("OUT\r\n")
+	n.wantClosed(front.ReasonOperator)
+}
+
 func TestClientThatStopsReadingIsSlowAfterTheWriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conns := make(chan *front.Conn, 1)
@@ -209,14 +230,32 @@ func TestLastLineSurvivesInputThatNobodyReads(t *testing.T) {
 	}
 }
 
-// The client hears the end at once, although the handler goes on for a while.
-func TestEndDoesNotWaitForTheHandler(t *testing.T) {
+// The client hears the end at once, although a command is still being done, or
+// the session takes its time to leave.
+func TestEndDoesNotWaitForTheSession(t *testing.T) {
 	release := make(chan struct{})
-	n := overTCP(t, front.Config{}, func(_ context.Context, c *front.Conn) {
-		c.Close(front.ReasonOperator)
-		<-release
+	n := overTCP(t, front.Config{}, func(_ context.Context, c *front.Conn) front.Session {
+		return session{
+			do: func(_ context.Context, cmd *msnp.Command) error {
+				c.Close(front.ReasonOperator)
+				<-release
+				return nil
+			},
+			leave: func() { <-release },
+		}
 	})
-	n.client().hearsLast("OUT\r\n")
+	doing, leaving := n.client(), n.client()
+	doing.say("PNG\r\n")
+	doing.hearsLast("OUT\r\n")
+	eventually(t, "both are there", func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return len(n.conns) == 2
+	})
+	for _, c := range n.conns {
+		c.Close(front.ReasonOperator)
+	}
+	leaving.hearsLast("OUT\r\n")
 	close(release)
 }
 
@@ -236,14 +275,15 @@ func TestFirstReasonWins(t *testing.T) {
 	n.wantClosed(front.ReasonDisplaced)
 }
 
-func TestContextOfTheHandlerEndsWithTheReason(t *testing.T) {
+func TestContextOfTheSessionEndsWithTheReason(t *testing.T) {
 	causes := make(chan error, 1)
-	n := overTCP(t, front.Config{}, func(ctx context.Context, c *front.Conn) {
+	n := overTCP(t, front.Config{}, func(ctx context.Context, c *front.Conn) front.Session {
 		c.Close(front.ReasonOperator)
 		if ctx.Err() == nil {
-			t.Error("the context of the handler goes on after Close")
+			t.Error("the context of the session goes on after Close")
 		}
 		causes <- context.Cause(ctx)
+		return session{}
 	})
 	n.client()
 	wantClose(t, awaits(t, "the cause", causes), front.ReasonOperator)
@@ -332,9 +372,9 @@ func TestClientThatIsGoneIsNoticedByTheWriter(t *testing.T) {
 
 func TestClientThatResetsIsGone(t *testing.T) {
 	conns := make(chan *front.Conn, 1)
-	n := overTCP(t, front.Config{}, func(ctx context.Context, c *front.Conn) {
+	n := overTCP(t, front.Config{}, func(ctx context.Context, c *front.Conn) front.Session {
 		conns <- c
-		echo(ctx, c)
+		return echo(ctx, c)
 	})
 	client := n.client()
 	awaits(t, "the connection", conns).Send(filler(100))
@@ -347,7 +387,7 @@ func TestClientThatResetsIsGone(t *testing.T) {
 func TestSendAndCloseFromEverywhere(t *testing.T) {
 	for name, over := range transports {
 		t.Run(name, func(t *testing.T) {
-			n := over(t, front.Config{OutboxBytes: 8 << 10}, func(ctx context.Context, c *front.Conn) {
+			n := over(t, front.Config{OutboxBytes: 8 << 10}, func(_ context.Context, c *front.Conn) front.Session {
 				var others sync.WaitGroup
 				for i := range 6 {
 					others.Go(func() {
@@ -360,10 +400,7 @@ func TestSendAndCloseFromEverywhere(t *testing.T) {
 						}
 					})
 				}
-				var cmd msnp.Command
-				for c.Next(&cmd) == nil {
-				}
-				others.Wait()
+				return session{leave: others.Wait}
 			})
 			for range 50 {
 				c, err := n.dial()

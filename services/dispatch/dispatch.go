@@ -122,14 +122,15 @@ func (s *Service) Run(ctx context.Context) error {
 	for i := range s.listeners {
 		l := &s.listeners[i]
 		group.Go(func() error {
-			return s.front.Serve(ctx, l, func(ctx context.Context, conn *front.Conn) {
-				(&session{
+			return s.front.Serve(ctx, l, func(_ context.Context, conn *front.Conn) front.Session {
+				conn.SetDeadline(time.Now().Add(s.cfg.LoginTimeout))
+				return &session{
 					svc:      s,
 					conn:     conn,
 					listener: l,
 					log:      s.log.With("remote", conn.RemoteAddr()),
 					phase:    msnp.Connected,
-				}).serve(ctx)
+				}
 			})
 		})
 	}

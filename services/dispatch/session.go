@@ -11,8 +11,8 @@ import (
 	"github.com/monarch-msn/monarch/msnp"
 )
 
-// session is one client on its way to a notification node. It runs on the
-// connection's goroutine alone.
+// session is one client on its way to a notification node. It belongs to the
+// command under way.
 type session struct {
 	svc      *Service
 	conn     *front.Conn
@@ -36,20 +36,16 @@ var handlers = map[string]front.Handler[*session]{
 	"OUT": {Do: (*session).handleOUT},
 }
 
-// serve runs the session until the connection ends.
-func (s *session) serve(ctx context.Context) {
-	s.conn.SetDeadline(time.Now().Add(s.svc.cfg.LoginTimeout))
-	var cmd msnp.Command
-	for s.conn.NextCommand(&cmd, s.log) {
-		err := front.Handle(ctx, s.svc.commands, handlers, s, &cmd)
-		s.conn.Send(s.out.Bytes())
-		s.out.Reset()
-		if err != nil {
-			s.conn.End(err, &cmd, s.log)
-			return
-		}
-	}
+// Do handles one command.
+func (s *session) Do(ctx context.Context, cmd *msnp.Command) error {
+	err := front.Handle(ctx, s.svc.commands, handlers, s, cmd)
+	s.conn.Send(s.out.Bytes())
+	s.out.Reset()
+	return err
 }
+
+// Leave has nothing to do: nobody knows of the client.
+func (s *session) Leave() {}
 
 // What front.Handle has to know of a session.
 

@@ -263,7 +263,7 @@ func (s *Service) Run(ctx context.Context) error {
 	for i := range s.listeners {
 		l := &s.listeners[i]
 		clients.Go(func() error {
-			return s.front.Serve(ctx, l, func(ctx context.Context, conn *front.Conn) { s.serve(ctx, conn, l) })
+			return s.front.Serve(ctx, l, func(_ context.Context, conn *front.Conn) front.Session { return s.open(conn, l) })
 		})
 	}
 	err := clients.Wait()
@@ -283,15 +283,16 @@ func (s *Service) flushTime() time.Duration {
 	return cmp.Or(s.cfg.FlushTimeout, front.DefaultFlushTimeout)
 }
 
-// serve runs one connection.
-func (s *Service) serve(ctx context.Context, conn *front.Conn, l *front.Listener) {
-	(&session{
+// open makes the session of a connection.
+func (s *Service) open(conn *front.Conn, l *front.Listener) *session {
+	conn.SetDeadline(time.Now().Add(s.cfg.LoginTimeout))
+	return &session{
 		svc:      s,
 		conn:     conn,
 		listener: l,
 		log:      s.log.With("remote", conn.RemoteAddr()),
 		phase:    msnp.Connected,
-	}).serve(ctx)
+	}
 }
 
 // Ready returns nil once the node has joined the cluster and serves.
@@ -333,16 +334,16 @@ func (s *Service) background(f func(ctx context.Context)) {
 }
 
 // forget deletes a record that names a session which this node does not have.
-func (s *Service) forget(ctx context.Context, email string, epoch uint64) {
+func (s *Service) forget(ctx context.Context, probe *clusterv1.Probe) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.CallTimeout)
 	defer cancel()
-	found, err := s.cluster.Lookup(ctx, []string{email})
-	record := found[email]
-	if err != nil || record == nil || record.GetEpoch() != epoch || !s.member.IsSelf(record.GetNode()) {
+	found, err := s.cluster.Lookup(ctx, []string{probe.GetEmail()})
+	record := found[probe.GetEmail()]
+	if err != nil || record == nil || record.GetEpoch() != probe.GetEpoch() || !s.member.IsSelf(record.GetNode()) {
 		return
 	}
 	if err := s.cluster.Forget(ctx, record); err != nil {
-		s.log.Warn("forget session", "email", email, "error", err)
+		s.log.Warn("forget session", "email", probe.GetEmail(), "error", err)
 	}
 }
 

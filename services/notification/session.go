@@ -39,7 +39,6 @@ type session struct {
 	// the record's epoch it is the revision of our presence.
 	count  uint64
 	status msnp.Status
-	own    view // how others see us, as it was asked for last
 
 	userID       uint64
 	name         msnp.Nick
@@ -103,26 +102,13 @@ func (s *session) flush() {
 	s.out = nil
 }
 
-// serve runs the session until the connection ends.
-func (s *session) serve(ctx context.Context) {
-	defer s.leave()
-	s.conn.SetDeadline(time.Now().Add(s.svc.cfg.LoginTimeout))
-	var cmd msnp.Command
-	for s.conn.NextCommand(&cmd, s.log) {
-		if err := s.do(ctx, &cmd); err != nil {
-			s.conn.End(err, &cmd, s.log)
-			return
-		}
-	}
-}
-
 // over is the phase of a session that has ended or was referred elsewhere: no
 // command is served in it.
 const over msnp.Phase = 0
 
-// do handles one command, and what waits for the turn meanwhile. It returns an
+// Do handles one command, and what waits for the turn meanwhile. It returns an
 // error only where the connection has to end.
-func (s *session) do(ctx context.Context, cmd *msnp.Command) error {
+func (s *session) Do(ctx context.Context, cmd *msnp.Command) error {
 	s.takeTurn()
 	before := s.phase
 	var err error
@@ -187,9 +173,9 @@ func (s *session) edit() *directoryv1.Edit {
 	return &directoryv1.Edit{Email: s.email.String(), Version: s.lists.version, Id: id}
 }
 
-// leave ends the session: from here on it has no place and no watchers. Events
+// Leave ends the session: from here on it has no place and no watchers. Events
 // that still come are answered as by nobody.
-func (s *session) leave() {
+func (s *session) Leave() {
 	s.takeTurn()
 	wasIn, before := s.loggedIn(), s.phase
 	s.phase = over

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"golang.org/x/time/rate"
 
@@ -14,9 +13,9 @@ import (
 	"github.com/monarch-msn/monarch/msnp"
 )
 
-// session is one client in one room, from TCP accept to the end. It runs on the
-// connection's goroutine alone; what other members need of it (conn, email,
-// name) does not change once it is a member.
+// session is one client in one room, from TCP accept to the end. It belongs to
+// the command under way; what other members need of it (conn, email, name) does
+// not change once it is a member.
 type session struct {
 	svc  *Service
 	conn *front.Conn
@@ -43,19 +42,11 @@ var handlers = map[string]front.Handler[*session]{
 	"OUT": {Do: (*session).handleOUT},
 }
 
-// serve runs the session until the connection ends.
-func (s *session) serve(ctx context.Context) {
-	defer s.leave()
-	s.conn.SetDeadline(time.Now().Add(s.svc.cfg.LoginTimeout))
-	var cmd msnp.Command
-	for s.conn.NextCommand(&cmd, s.log) {
-		err := front.Handle(ctx, s.svc.commands, handlers, s, &cmd)
-		s.flush()
-		if err != nil {
-			s.conn.End(err, &cmd, s.log)
-			return
-		}
-	}
+// Do handles one command.
+func (s *session) Do(ctx context.Context, cmd *msnp.Command) error {
+	err := front.Handle(ctx, s.svc.commands, handlers, s, cmd)
+	s.flush()
+	return err
 }
 
 // What front.Handle has to know of a session.
@@ -160,8 +151,8 @@ func (s *session) handleOUT(context.Context, *msnp.Command) error {
 	return front.Closing(front.ReasonClient, nil)
 }
 
-// leave takes the session out of its room.
-func (s *session) leave() {
+// Leave takes the session out of its room.
+func (s *session) Leave() {
 	if s.room != nil {
 		s.room.leave(s)
 	}

@@ -212,7 +212,7 @@ func (s *Service) Run(ctx context.Context) error {
 	})
 	for i := range s.listeners {
 		l := &s.listeners[i]
-		clients.Go(func() error { return s.front.Serve(frontCtx, l, s.serve) })
+		clients.Go(func() error { return s.front.Serve(frontCtx, l, s.open) })
 	}
 	err := clients.Wait()
 	s.pending.Wait()
@@ -222,14 +222,15 @@ func (s *Service) Run(ctx context.Context) error {
 	return err
 }
 
-// serve runs one connection.
-func (s *Service) serve(ctx context.Context, conn *front.Conn) {
-	(&session{
+// open makes the session of a connection.
+func (s *Service) open(_ context.Context, conn *front.Conn) front.Session {
+	conn.SetDeadline(time.Now().Add(s.cfg.LoginTimeout))
+	return &session{
 		svc:   s,
 		conn:  conn,
 		log:   s.log.With("remote", conn.RemoteAddr()),
 		phase: msnp.Connected,
-	}).serve(ctx)
+	}
 }
 
 // Ready returns nil once the node has joined the cluster and serves.
