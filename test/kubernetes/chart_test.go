@@ -167,16 +167,16 @@ func merged(values map[string]any, over string) (map[string]any, error) {
 func TestNotes(t *testing.T) {
 	for file, want := range map[string][]string{
 		"": {
-			"any node of the cluster, port 31863", "{hostIP}, TCP ports 31000 to 31001 and 31100 to 31101", "set exposure.host",
-			"kubectl --namespace chat exec -i deploy/monarch-operator --", "Redis has no password",
+			"the address of any node, port 31863", "{hostIP}, TCP ports 31000 to 31001 and 31100 to 31101", "set exposure.host",
+			"kubectl --namespace chat exec -i deploy/monarch-operator --",
 		},
 		"nodeport.yaml":     {"chat.example.org, port 30063", "chat.example.org, TCP ports 30100 to 30102 and 30200 to 30201"},
-		"hostport.yaml":     {"port 1863", "{hostIP}, TCP ports 1864 and 1865, on every node", "pod-security.kubernetes.io/enforce=privileged"},
-		"external-ip.yaml":  {"{externalIP}, TCP ports 1864 and 1865"},
+		"hostport.yaml":     {"the address of a node that runs a pod of monarch-dispatch, port 1863", "{hostIP}, TCP ports 1864 and 1865, on every node", "pod-security.kubernetes.io/enforce=privileged"},
+		"external-ip.yaml":  {"the ExternalIP of a node that runs a pod of monarch-dispatch, port 1863", "{externalIP}, TCP ports 1864 and 1865"},
 		"loadbalancer.yaml": {"get service monarch-dispatch", "{loadBalancer}, TCP port 1863, of each Service monarch-notification-N and monarch-switchboard-N"},
 		"gateway.yaml":      {"chat.example.org, port 1863", "chat.example.org, TCP ports 2000 to 2001 and 2100 to 2101"},
 		"shared.yaml":       {"{loadBalancer}, TCP port 1863\n"},
-		"production.yaml":   {"ns{index}.chat.example.org, TCP port 1863"},
+		"production.yaml":   {"  chat.example.org, port 1863", "{podName}.example.org, TCP port 1863"},
 		"bare.yaml":         {"TCP ports 31000 and 31100"},
 	} {
 		_, notes := chat(t, file).manifest(t)

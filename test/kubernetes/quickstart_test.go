@@ -18,11 +18,10 @@ const head = `# Monarch on Kubernetes: a directory on SQLite with a volume, a Re
 # It runs an image "monarch:latest" that the nodes have already, and takes its
 # secrets from a Secret "monarch" that is made first:
 #
+#   deploy/helm/monarch/prepare
 #   kubectl create namespace monarch
-#   for key in cluster-token accounts-token operator-token; do openssl rand -hex 32 > $key; done
-#   kubectl create secret generic monarch --namespace monarch \
-#     --from-file=cluster-token --from-file=accounts-token --from-file=operator-token
-#   kubectl apply -f quickstart.yaml
+#   kubectl create secret generic monarch --namespace monarch --from-file=secret/
+#   kubectl apply -f deploy/kubernetes/quickstart.yaml
 #
 # Clients are set to port 31863 of any node, and sent on to ports from 31000 and
 # from 31100 of the nodes.

@@ -192,6 +192,9 @@ func (o *objects) checkArgs(t *testing.T, w workload) {
 		t.Errorf("%s %s: %s", w.kind, w.GetName(), fmt.Sprintf(format, args...))
 	}
 	if w.role() == "redis" {
+		if c.Args[0] != "/etc/monarch/redis.conf" {
+			fault("does not read its password")
+		}
 		return
 	}
 	if c.Args[0] != w.role() {
@@ -256,19 +259,11 @@ func (o *objects) checkArgs(t *testing.T, w workload) {
 			fault("has the secret %s, which it does not read", file)
 		}
 	}
-	// Every host is a Service with that port.
-	hosts := map[string]string{"directory": args["directory"]}
-	if u, err := url.Parse(args["redis"]); err == nil {
-		hosts["redis"] = u.Host
-	}
-	for role, address := range hosts {
-		if address == "" {
-			continue
-		}
+	if address := args["directory"]; address != "" {
 		name, port, _ := strings.Cut(address, ":")
 		service, ok := o.services[name]
-		if !ok || strconv.Itoa(int(service.Spec.Ports[0].Port)) != port || !selects(service.Spec.Selector, o.workload(t, role).pod.Labels) {
-			fault("--%s=%s leads to no Service of that role", role, address)
+		if !ok || strconv.Itoa(int(service.Spec.Ports[0].Port)) != port || !selects(service.Spec.Selector, o.workload(t, "directory").pod.Labels) {
+			fault("--directory=%s leads to no directory", address)
 		}
 	}
 	if w.kind == "Job" {
@@ -440,11 +435,24 @@ func (o *objects) checkAddresses(t *testing.T) {
 			}
 		}
 	}
+	advertised := map[string]string{}
 	for _, w := range o.workloads {
-		if w.role() != "notification" && w.role() != "switchboard" {
+		args := args(w.container())
+		address, ok := args["advertise"]
+		if !ok {
+			if slices.Contains([]string{"dispatch", "notification", "switchboard"}, w.role()) {
+				t.Errorf("%s advertises nothing", w.GetName())
+			}
 			continue
 		}
-		args := args(w.container())
+		for variable, needed := range map[string]bool{
+			"POD_HOST_IP":   strings.Contains(address, "{hostIP}"),
+			"POD_NODE_NAME": strings.Contains(address, "{nodeName}") || strings.Contains(address, "{externalIP}"),
+		} {
+			if _, ok := args["env "+variable]; ok != needed {
+				t.Errorf("%s: --advertise=%s needs MONARCH_%s: %t, has it: %t", w.GetName(), address, variable, needed, ok)
+			}
+		}
 		pods := int(w.replicas)
 		for _, h := range o.scalers {
 			if h.Spec.ScaleTargetRef.Name == w.GetName() {
@@ -456,19 +464,26 @@ func (o *objects) checkAddresses(t *testing.T) {
 		}
 		for i := range pods {
 			pod := fmt.Sprintf("%s-%d", w.GetName(), i)
-			address := args["advertise"]
-			for template, flag := range map[string]string{
-				"{hostIP}": "env POD_HOST_IP", "{nodeName}": "env POD_NODE_NAME", "{externalIP}": "env POD_NODE_NAME",
-			} {
-				if _, ok := args[flag]; strings.Contains(address, template) && !ok {
-					t.Errorf("%s: --advertise=%s, and nothing says what %s is", pod, address, template)
-				}
+			service := pod
+			if w.kind == "Deployment" {
+				pod, service = w.GetName(), w.GetName()
+			}
+			if name := args["pod.service"]; name != "" {
+				service = name
 			}
 			at := strings.LastIndex(address, ":")
 			port := port(t, address[at+1:], i)
-			if got := o.outside(pod, w, port); got != "" {
-				t.Errorf("%s advertises %s: %s", pod, address, got)
+			if fault := o.outside(service, w, port); fault != "" {
+				t.Errorf("%s advertises %s: %s", pod, address, fault)
 			}
+			// Two roles at one address would be one of them too many, and so
+			// would two pods, but for those that share a Service.
+			host := strings.NewReplacer("{podName}", pod, "{loadBalancer}", service, "{index}", strconv.Itoa(i)).Replace(address[:at])
+			full := fmt.Sprintf("%s:%d", host, port)
+			if other, twice := advertised[full]; twice && other != service && w.container().Ports[0].HostPort == 0 {
+				t.Errorf("%s and %s advertise %s", service, other, full)
+			}
+			advertised[full] = service
 		}
 	}
 }
@@ -487,21 +502,18 @@ func port(t *testing.T, template string, index int) int32 {
 	return int32(n)
 }
 
-// outside returns what is wrong with the way to port of a pod, "" if nothing.
-func (o *objects) outside(pod string, w workload, port int32) string {
+// outside returns what is wrong with the way from a port outside through a
+// Service to pods of w, "" if nothing.
+func (o *objects) outside(name string, w workload, port int32) string {
 	if p := w.container().Ports[0].HostPort; p != 0 {
 		if p != port {
 			return fmt.Sprintf("the port of its node is %d", p)
 		}
 		return ""
 	}
-	service, ok := o.services[pod]
-	shared := args(w.container())["pod.service"]
-	if shared != "" {
-		service, ok = o.services[shared]
-	}
+	service, ok := o.services[name]
 	if !ok {
-		return "it has no Service"
+		return "it has no Service " + name
 	}
 	switch service.Spec.Type {
 	case corev1.ServiceTypeNodePort:
@@ -515,7 +527,7 @@ func (o *objects) outside(pod string, w workload, port int32) string {
 	default:
 		for _, r := range o.routes {
 			backend, parent := r.Spec.Rules[0].BackendRefs[0], r.Spec.ParentRefs[0]
-			if string(backend.Name) != pod {
+			if string(backend.Name) != name {
 				continue
 			}
 			if int32(*backend.Port) != service.Spec.Ports[0].Port {
@@ -527,14 +539,21 @@ func (o *objects) outside(pod string, w workload, port int32) string {
 			}
 			for _, l := range gateway.Spec.Listeners {
 				if l.Name == *parent.SectionName && int32(l.Port) == port {
-					return ""
+					return o.whileDraining(service)
 				}
 			}
 			return "its gateway does not listen there"
 		}
 		return "no route leads to it"
 	}
-	if !service.Spec.PublishNotReadyAddresses && shared == "" {
+	return o.whileDraining(service)
+}
+
+// whileDraining returns what is wrong with a Service for a single pod, which
+// goes on taking clients while it drains, and is not ready then.
+func (o *objects) whileDraining(service *corev1.Service) string {
+	_, single := service.Spec.Selector["statefulset.kubernetes.io/pod-name"]
+	if single && !service.Spec.PublishNotReadyAddresses {
 		return "its Service does not let clients in while it drains"
 	}
 	return ""
@@ -610,18 +629,18 @@ func secretOf(t *testing.T, r release) secret {
 	if err := json.Unmarshal(values, &v); err != nil {
 		t.Fatal(err)
 	}
-	s := secret{"monarch", []string{"accounts-token", "cluster-token"}}
+	s := secret{"monarch", []string{"accounts-token", "cluster-token", "password.keys", "redis-url"}}
 	if v.Secret != "" {
 		s.name = v.Secret
 	}
 	if v.Database.Kind == "postgres" {
-		s.keys = append(s.keys, "database-url", "password.keys")
+		s.keys = append(s.keys, "database-url")
 	}
 	if v.Operator.Enabled == nil || *v.Operator.Enabled {
 		s.keys = append(s.keys, "operator-token")
 	}
-	if v.Redis.Bundled != nil && !*v.Redis.Bundled {
-		s.keys = append(s.keys, "redis-url")
+	if v.Redis.Bundled == nil || *v.Redis.Bundled {
+		s.keys = append(s.keys, "redis.conf")
 	}
 	slices.Sort(s.keys)
 	return s

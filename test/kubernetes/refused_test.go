@@ -55,6 +55,22 @@ func TestRefusedValues(t *testing.T) {
 			values: `exposure: {host: "{loadBalancer}"}`,
 			want:   "exposure.host is {loadBalancer}, and with exposure.mode nodePort there is no load balancer to ask for an address",
 		},
+		"a name for several load balancers": {
+			values: "exposure: {mode: loadBalancer, host: chat.example.org}",
+			want:   "exposure.host is chat.example.org, and with exposure.mode loadBalancer there are several load balancers with the same port: leave it empty, or tell them apart by {podName}",
+		},
+		"a number for several load balancers": {
+			values: `exposure: {mode: loadBalancer, host: "ns{index}.example.org"}`,
+			want:   "tell them apart by {podName}",
+		},
+		"a name for a dispatch that has no number": {
+			values: `exposure: {host: "ns{index}.example.org"}`,
+			want:   "dispatch has one address for all of its pods, and not ns{index}.example.org: set exposure.dispatchHost",
+		},
+		"a dispatch on the loopback address": {
+			values: "exposure: {dispatchHost: localhost}",
+			want:   "exposure.dispatchHost is localhost, where no client finds the network",
+		},
 		"the loopback address":         {values: "exposure: {host: 127.0.0.1}", want: "exposure.host is 127.0.0.1, where no client finds the network"},
 		"the loopback name":            {values: "exposure: {host: LocalHost}", want: "exposure.host is LocalHost, where no client"},
 		"the loopback address of IPv6": {values: `exposure: {host: "[::1]"}`, want: "exposure.host is [::1], where no client"},

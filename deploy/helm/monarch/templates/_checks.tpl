@@ -33,15 +33,27 @@
 {{- fail (printf "exposure.mode is shared, and a shared address leads to any of %d switchboards, but a conversation is on one: set switchboard.replicas to 1 and its autoscaling off" $switchboards) -}}
 {{- end -}}
 
+{{- $own := or (contains "{loadBalancer}" $host) (contains "{podName}" $host) -}}
+{{- if and (has $mode (list "loadBalancer" "shared")) (not $own) -}}
+{{- fail (printf "exposure.host is %s, and with exposure.mode %s there are several load balancers with the same port: leave it empty, or tell them apart by {podName}" $host $mode) -}}
+{{- end -}}
+{{- $dispatch := include "monarch.dispatchHost" . -}}
+{{- if or (contains "{index}" $dispatch) (contains "{podName}" $dispatch) -}}
+{{- fail (printf "dispatch has one address for all of its pods, and not %s: set exposure.dispatchHost" $dispatch) -}}
+{{- end -}}
+
+{{- range $value := list "host" "dispatchHost" -}}
+{{- $host := ternary $host $dispatch (eq $value "host") -}}
 {{- if and (contains "{loadBalancer}" $host) (not (has $mode (list "loadBalancer" "shared"))) -}}
-{{- fail (printf "exposure.host is %s, and with exposure.mode %s there is no load balancer to ask for an address" $host $mode) -}}
+{{- fail (printf "exposure.%s is %s, and with exposure.mode %s there is no load balancer to ask for an address" $value $host $mode) -}}
 {{- end -}}
 {{- $plain := $host | lower | trimPrefix "[" | trimSuffix "]" -}}
 {{- if or (eq $plain "localhost") (hasPrefix "127." $plain) (eq $plain "::1") (eq $plain "0.0.0.0") (eq $plain "::") -}}
-{{- fail (printf "exposure.host is %s, where no client finds the network" $host) -}}
+{{- fail (printf "exposure.%s is %s, where no client finds the network" $value $host) -}}
 {{- end -}}
 {{- if or (hasSuffix ".svc" $plain) (hasSuffix ".cluster.local" $plain) -}}
-{{- fail (printf "exposure.host is %s, a name within the cluster: clients are outside of it" $host) -}}
+{{- fail (printf "exposure.%s is %s, a name within the cluster: clients are outside of it" $value $host) -}}
+{{- end -}}
 {{- end -}}
 
 {{- if has $mode (list "nodePort" "gateway" "hostPort") -}}
@@ -82,9 +94,9 @@
 
 {{/* The keys that the Secret has to have, as a JSON list. */}}
 {{- define "monarch.secretKeys" -}}
-{{- $keys := list "cluster-token" "accounts-token" -}}
+{{- $keys := list "cluster-token" "accounts-token" "password.keys" "redis-url" -}}
 {{- if .Values.operator.enabled }}{{ $keys = append $keys "operator-token" }}{{ end -}}
-{{- if not .Values.redis.bundled }}{{ $keys = append $keys "redis-url" }}{{ end -}}
-{{- if eq .Values.database.kind "postgres" }}{{ $keys = concat $keys (list "database-url" "password.keys") }}{{ end -}}
+{{- if .Values.redis.bundled }}{{ $keys = append $keys "redis.conf" }}{{ end -}}
+{{- if eq .Values.database.kind "postgres" }}{{ $keys = append $keys "database-url" }}{{ end -}}
 {{- $keys | toJson -}}
 {{- end -}}

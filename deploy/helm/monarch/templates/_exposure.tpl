@@ -9,23 +9,30 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The port at which clients reach pod {index} of a role, as a template of
-     --advertise: (dict "root" $ "role" "notification"). */}}
-{{- define "monarch.port" -}}
-{{- $exposure := .root.Values.exposure -}}
-{{- if has $exposure.mode (list "nodePort" "gateway") -}}
-{{ printf "{%d+index}" (index $exposure $exposure.mode .role | int) }}
-{{- else if eq $exposure.mode "hostPort" -}}
-{{ index $exposure.hostPort .role | int }}
+{{/* The same for dispatch, whose pods share an address. */}}
+{{- define "monarch.dispatchHost" -}}
+{{- $host := include "monarch.host" . -}}
+{{- if .Values.exposure.dispatchHost -}}
+{{- .Values.exposure.dispatchHost -}}
+{{- else if and (contains "{podName}" $host) (has .Values.exposure.mode (list "loadBalancer" "shared")) -}}
+{loadBalancer}
 {{- else -}}
-1863
+{{- $host -}}
 {{- end -}}
 {{- end -}}
 
-{{/* The name of Kubernetes for what a pod has to ask it for, or nothing. */}}
-{{- define "monarch.asks" -}}
-{{- $host := include "monarch.host" . -}}
-{{- if contains "{loadBalancer}" $host }}services{{ else if contains "{externalIP}" $host }}nodes{{ end -}}
+{{/* Where clients reach a pod of a role: (dict "root" $ "role" "notification"). */}}
+{{- define "monarch.address" -}}
+{{- $exposure := .root.Values.exposure -}}
+{{- $host := ternary (include "monarch.dispatchHost" .root) (include "monarch.host" .root) (eq .role "dispatch") -}}
+{{- $port := 1863 -}}
+{{- if has $exposure.mode (list "nodePort" "hostPort" "gateway") -}}
+{{- $port = index $exposure $exposure.mode .role | int -}}
+{{- end -}}
+{{- if and (ne .role "dispatch") (has $exposure.mode (list "nodePort" "gateway")) -}}
+{{- $port = printf "{%d+index}" $port -}}
+{{- end -}}
+{{ printf "%s:%v" $host $port }}
 {{- end -}}
 
 {{/* The spec of a Service by which clients reach a role, without its ports:
@@ -53,30 +60,37 @@ loadBalancerSourceRanges:
 {{- get (dict "nodePort" "NodePort" "loadBalancer" "LoadBalancer" "shared" "LoadBalancer" "gateway" "ClusterIP") .Values.exposure.mode -}}
 {{- end -}}
 
-{{/* What the templates of --advertise need to know of a pod. Its name and
-     index are its host name's. */}}
+{{/* What the templates in a host need to know of a pod. Its name and index are
+     its host name's. */}}
 {{- define "monarch.podEnv" -}}
-{{- $host := include "monarch.host" . -}}
-{{- if or (contains "{hostIP}" $host) (contains "{externalIP}" $host) -}}
+{{- $host := . -}}
+{{- if contains "{hostIP}" $host -}}
 - name: MONARCH_POD_HOST_IP
   valueFrom: {fieldRef: {fieldPath: status.hostIP}}
 {{ end -}}
 {{- if or (contains "{nodeName}" $host) (contains "{externalIP}" $host) -}}
 - name: MONARCH_POD_NODE_NAME
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
-{{- end -}}
+{{ end -}}
 {{- end -}}
 
-{{/* The Services that pods of a role ask for the address of a load balancer, as
-     a JSON list: (dict "root" $ "role" "notification"). */}}
+{{/* The Services that are asked for the address of a load balancer, as a JSON
+     list. */}}
 {{- define "monarch.addressServices" -}}
-{{- $name := printf "%s-%s" (include "monarch.name" .root) .role -}}
 {{- $all := list -}}
-{{- if eq .root.Values.exposure.mode "shared" -}}
+{{- if contains "{loadBalancer}" (include "monarch.dispatchHost" .) -}}
+{{- $all = append $all (printf "%s-dispatch" (include "monarch.name" .)) -}}
+{{- end -}}
+{{- if contains "{loadBalancer}" (include "monarch.host" .) -}}
+{{- range $role := list "notification" "switchboard" -}}
+{{- $name := printf "%s-%s" (include "monarch.name" $) $role -}}
+{{- if eq $.Values.exposure.mode "shared" -}}
 {{- $all = append $all (printf "%s-clients" $name) -}}
 {{- else -}}
-{{- range $i := until (include "monarch.pods" (index .root.Values .role) | int) -}}
+{{- range $i := until (include "monarch.pods" (index $.Values $role) | int) -}}
 {{- $all = append $all (printf "%s-%d" $name $i) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- $all | toJson -}}

@@ -11,7 +11,7 @@
        secrets     keys of the Secret that it reads, as files
        hostPort    the port of its node
        sleep       seconds before SIGTERM
-       asks        what it asks Kubernetes for
+       host        what it advertises to clients
        env         more environment, as YAML
        mounts      more mounts, of volumes that are claimed
 */}}
@@ -20,7 +20,9 @@
 {{- $v := $root.Values -}}
 {{- $values := index $v .role -}}
 {{- $secrets := .secrets | default list -}}
-{{- if and .redis (not $v.redis.bundled) }}{{ $secrets = append $secrets "redis-url" }}{{ end -}}
+{{- $host := .host | default "" -}}
+{{- $asks := or (contains "{loadBalancer}" $host) (contains "{externalIP}" $host) -}}
+{{- if .redis }}{{ $secrets = append $secrets "redis-url" }}{{ end -}}
 metadata:
   labels:
     {{- include "monarch.selector" . | nindent 4 }}
@@ -29,8 +31,8 @@ metadata:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
-  serviceAccountName: {{ include "monarch.name" $root }}{{ if .asks }}-address{{ end }}
-  automountServiceAccountToken: {{ not (empty .asks) }}
+  serviceAccountName: {{ include "monarch.name" $root }}{{ if $asks }}-address{{ end }}
+  automountServiceAccountToken: {{ $asks }}
   # The variables of service links could be taken for Monarch's own.
   enableServiceLinks: false
   {{- with $v.image.pullSecrets }}
@@ -65,9 +67,6 @@ spec:
         {{- range .args }}
         - {{ . | quote }}
         {{- end }}
-        {{- if and .redis $v.redis.bundled }}
-        - --redis=redis://{{ include "monarch.name" $root }}-redis:6379/0
-        {{- end }}
         - --drain.timeout={{ .drain }}s
         - --telemetry.listen=:9863
         - --log.level={{ $v.log.level }}
@@ -78,9 +77,12 @@ spec:
       env:
         - name: GOMEMLIMIT
           value: {{ include "monarch.goMemLimit" $values.resources.limits.memory | quote }}
-        {{- if and .redis (not $v.redis.bundled) }}
+        {{- if .redis }}
         - name: MONARCH_REDIS_FILE
           value: /etc/monarch/redis-url
+        {{- end }}
+        {{- with include "monarch.podEnv" $host }}
+        {{- . | nindent 8 }}
         {{- end }}
         {{- with .env }}
         {{- . | nindent 8 }}
