@@ -334,16 +334,16 @@ func (s *Service) background(f func(ctx context.Context)) {
 }
 
 // forget deletes a record that names a session which this node does not have.
-func (s *Service) forget(ctx context.Context, probe *clusterv1.Probe) {
+func (s *Service) forget(ctx context.Context, email string, epoch uint64) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.CallTimeout)
 	defer cancel()
-	found, err := s.cluster.Lookup(ctx, []string{probe.GetEmail()})
-	record := found[probe.GetEmail()]
-	if err != nil || record == nil || record.GetEpoch() != probe.GetEpoch() || !s.member.IsSelf(record.GetNode()) {
+	found, err := s.cluster.Lookup(ctx, []string{email})
+	record := found[email]
+	if err != nil || record == nil || record.GetEpoch() != epoch || !s.member.IsSelf(record.GetNode()) {
 		return
 	}
 	if err := s.cluster.Forget(ctx, record); err != nil {
-		s.log.Warn("forget session", "email", probe.GetEmail(), "error", err)
+		s.log.Warn("forget session", "email", email, "error", err)
 	}
 }
 

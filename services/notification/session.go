@@ -39,6 +39,7 @@ type session struct {
 	// the record's epoch it is the revision of our presence.
 	count  uint64
 	status msnp.Status
+	own    view // how others see us, as it was asked for last
 
 	userID       uint64
 	name         msnp.Nick
