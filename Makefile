@@ -32,6 +32,17 @@ cluster: ## Build and start a real cluster, every role in processes of its own, 
 	@$(GO) build -o bin/test/ ./test/stores ./test/cluster/local
 	@exec bin/test/stores -keep data/cluster bin/test/local $(ARGS)
 
+# Three rounds of all rows take some eight minutes, on a machine that should do
+# nothing else; ARGS="--rounds 1 --rows login,presence" is a part of it.
+.PHONY: bench
+bench: ## Measure what Monarch costs, beside a plain server in the same run; ARGS="--help" lists flags.
+	@$(GO) build -o bin/ ./cmd/...
+	@$(GO) build -o bin/test/ ./test/stores ./test/bench ./test/bench/stub
+	@bin/test/stores bin/test/bench --write docs/performance.md $(ARGS)
+	@bin/test/stores $(GO) test -run '^$$' -benchmem -benchtime 0.5s \
+		-bench '^(BenchmarkRead|BenchmarkLine|BenchmarkFanOut|BenchmarkRelay|BenchmarkLogin|BenchmarkSnapshot|BenchmarkAddMember)$$' \
+		./msnp ./services/notification ./services/switchboard ./services/directory/store
+
 .PHONY: build
 build: ## Build all commands into bin/.
 	$(GO) build -o bin/ ./cmd/...
