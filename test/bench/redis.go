@@ -30,8 +30,6 @@ func openRedis(ctx context.Context, url string) (*redisServer, error) {
 	return r, err
 }
 
-func (r *redisServer) close() error { return r.client.Close() }
-
 // forget has Redis forget everything, also the servers of the last measurement.
 func (r *redisServer) forget(ctx context.Context) error { return r.client.FlushAll(ctx).Err() }
 
