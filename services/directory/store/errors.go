@@ -31,7 +31,7 @@ var errStale = errors.New("the lists changed meanwhile")
 // errMade ends the transaction of an edit that was made before.
 var errMade = errors.New("the edit was made before")
 
-// errBusy is an edit that was overtaken too often.
+// errBusy is an edit, or a reading of lists, that was overtaken too often.
 var errBusy = errors.New("too many edits of the same users at once")
 
 // A Refusal is what the rules of lists and accounts do not allow. Nothing was

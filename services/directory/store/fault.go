@@ -13,8 +13,11 @@ const reconnects = 3
 // anew runs do, and again where its connection turned out to be broken, or to
 // lead to a server that does not take writes any more. Then do has changed
 // nothing, unless it says so by errCommit. A server that cannot be reached at
-// all is not waited for.
+// all is not waited for, and nothing is begun without time to do it in.
 func (s *Store) anew(ctx context.Context, do func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	for n := 1; ; n++ {
 		err := do()
 		if err == nil || n == reconnects || errors.Is(err, errCommit) || ctx.Err() != nil || !s.engine.lost(err) {

@@ -146,12 +146,9 @@ func (e *edit) addForward(ctx context.Context, limits Limits, r *directoryv1.Add
 	if err := writeEntry(ctx, e.tx, e.owner.id, member, en); err != nil || !fresh {
 		return err
 	}
-	m, err := scanMember(e.tx.QueryRowContext(ctx, memberQuery, e.owner.id, member))
-	if err != nil {
-		return fmt.Errorf("read the new member: %w", err)
-	}
+	m, err := readMember(ctx, e.tx, e.owner.id, member)
 	e.answer.Member = m
-	return nil
+	return err
 }
 
 // mayAdd refuses an addition to a list that is full, or that has the person

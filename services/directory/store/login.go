@@ -53,7 +53,7 @@ func (s *Store) credential(ctx context.Context, email string) (credential, error
 	var c credential
 	err := s.anew(ctx, func() error {
 		c = s.nobody
-		err := s.hot[credentialQuery].QueryRowContext(ctx, email).Scan(&c.user, &c.disabled, &c.secret.key, &c.secret.box)
+		err := s.hot[credentialQuery].QueryRowContext(s.engine.reading(ctx), email).Scan(&c.user, &c.disabled, &c.secret.key, &c.secret.box)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

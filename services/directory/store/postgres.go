@@ -187,6 +187,8 @@ const (
 	connectionClass       = "08"
 )
 
+func (postgresEngine) reading(ctx context.Context) context.Context { return ctx }
+
 func (postgresEngine) again(err error) bool {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {

@@ -12,7 +12,7 @@ type statements map[string]*sql.Stmt
 
 func prepare(ctx context.Context, db *sql.DB) (statements, error) {
 	all := make(statements)
-	for _, text := range []string{credentialQuery, userQuery, groupsQuery, membersQuery} {
+	for _, text := range []string{credentialQuery, userQuery, groupsQuery, ownQuery, backQuery, versionQuery} {
 		stmt, err := db.PrepareContext(ctx, text)
 		if err != nil {
 			return nil, fmt.Errorf("prepare statements: %w", err)
@@ -22,22 +22,22 @@ func prepare(ctx context.Context, db *sql.DB) (statements, error) {
 	return all, nil
 }
 
-// prepared is a transaction that uses prepared statements where there are any.
+// prepared reads by prepared statements where there are any.
 type prepared struct {
-	*sql.Tx
+	*sql.DB
 	hot statements
 }
 
 func (p prepared) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	if stmt := p.hot[query]; stmt != nil {
-		return p.Tx.StmtContext(ctx, stmt).QueryContext(ctx, args...)
+		return stmt.QueryContext(ctx, args...)
 	}
-	return p.Tx.QueryContext(ctx, query, args...)
+	return p.DB.QueryContext(ctx, query, args...)
 }
 
 func (p prepared) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	if stmt := p.hot[query]; stmt != nil {
-		return p.Tx.StmtContext(ctx, stmt).QueryRowContext(ctx, args...)
+		return stmt.QueryRowContext(ctx, args...)
 	}
-	return p.Tx.QueryRowContext(ctx, query, args...)
+	return p.DB.QueryRowContext(ctx, query, args...)
 }

@@ -93,6 +93,11 @@ func (e sqliteEngine) lock(ctx context.Context, _ *sql.DB) (func() error, error)
 	return func() error { return errors.Join(tx.Rollback(), db.Close()) }, nil
 }
 
+// reading lets a read go to its end. It is work in this process and not a wait
+// for another, and over in less time than it costs to watch a context, for which
+// the library and the driver start a goroutine each at every statement.
+func (sqliteEngine) reading(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
+
 func (sqliteEngine) again(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY

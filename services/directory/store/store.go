@@ -57,6 +57,8 @@ type engine interface {
 	// lock makes this process the only one that migrates the database, until
 	// the release it returns. It waits for others until ctx is done.
 	lock(ctx context.Context, db *sql.DB) (release func() error, err error)
+	// reading returns the context for reads that are asked for under ctx.
+	reading(ctx context.Context) context.Context
 	// again reports whether err rolled a transaction back that may succeed
 	// if it is begun anew.
 	again(err error) bool

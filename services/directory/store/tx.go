@@ -29,10 +29,6 @@ type querier interface {
 // after a lock was taken is the latest.
 var changing = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
 
-// A snapshot sees one moment throughout. (SQLite has no other kind of
-// transaction, for both.)
-var reading = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
-
 // change runs do in one transaction and commits it. When it returns nil, what
 // do did is on the disk. do runs again, from the start, where another
 // transaction was in the way, or the connection broke before the commit.
