@@ -22,13 +22,15 @@ type redisFlags struct {
 }
 
 // open opens the cluster, waiting for a Redis that does not answer yet.
-func (f redisFlags) open(ctx context.Context, start startFlags, log *slog.Logger) (*cluster.Client, error) {
+func (f redisFlags) open(ctx context.Context, p *node.Process, start startFlags) (*cluster.Client, error) {
 	client, err := cluster.Open(f.Redis, cluster.Options{})
 	if err != nil {
 		return nil, err
 	}
-	unavailable := func(err error) bool { return errors.Is(err, cluster.ErrUnavailable) }
-	if err := await(ctx, log, start.StartTimeout, unavailable, client.Ping); err != nil {
+	unavailable := func(err error) bool {
+		return errors.Is(err, cluster.ErrUnavailable) && !errors.Is(err, cluster.ErrRefused)
+	}
+	if err := await(ctx, waits(p), start.StartTimeout, unavailable, client.Ping); err != nil {
 		return nil, errors.Join(fmt.Errorf("open Redis: %w", err), client.Close())
 	}
 	return client, nil

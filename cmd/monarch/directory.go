@@ -37,7 +37,7 @@ func (c *directoryCmd) run(ctx context.Context, _, _ io.Writer) int {
 		if tokens.Accounts, err = readToken(c.AccountsTokenFile, "--accounts-token-file"); err != nil {
 			return err
 		}
-		st, err := c.Database.open(ctx, c.Start, p.Log)
+		st, err := c.Database.open(ctx, p, c.Start)
 		if err != nil {
 			return err
 		}

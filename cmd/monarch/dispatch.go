@@ -23,7 +23,7 @@ func (c *dispatchCmd) run(ctx context.Context, _, stderr io.Writer) int {
 		return misused(stderr, err)
 	}
 	return node.Run(ctx, "dispatch", c.Process, func(ctx context.Context, p *node.Process) (err error) {
-		redis, err := c.Redis.open(ctx, c.Start, p.Log)
+		redis, err := c.Redis.open(ctx, p, c.Start)
 		if err != nil {
 			return err
 		}

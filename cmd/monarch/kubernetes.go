@@ -34,7 +34,7 @@ func (f clientFlags) locate(ctx context.Context, p *node.Process, start startFla
 			return fmt.Errorf("--advertise %s: %w", template, err)
 		}
 		var host string
-		err = await(ctx, p.Log, start.StartTimeout, func(error) bool { return true }, func(ctx context.Context) (err error) {
+		err = await(ctx, waits(p), start.StartTimeout, func(error) bool { return true }, func(ctx context.Context) (err error) {
 			if template == loadBalancer {
 				host, err = k.loadBalancer(ctx, pod.Service)
 			} else {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 
 	"github.com/monarch-msn/monarch/internal/node"
 	"github.com/monarch-msn/monarch/services/directory/store"
@@ -17,10 +16,10 @@ type databaseFlags struct {
 
 // open opens the database and brings its schema up, waiting for a database
 // that cannot be reached yet.
-func (f databaseFlags) open(ctx context.Context, start startFlags, log *slog.Logger) (*store.Store, error) {
+func (f databaseFlags) open(ctx context.Context, p *node.Process, start startFlags) (*store.Store, error) {
 	var st *store.Store
 	unreachable := func(err error) bool { return errors.Is(err, store.ErrUnreachable) }
-	err := await(ctx, log, start.StartTimeout, unreachable, func(ctx context.Context) (err error) {
+	err := await(ctx, waits(p), start.StartTimeout, unreachable, func(ctx context.Context) (err error) {
 		if st, err = store.Open(ctx, f.Database); err != nil {
 			return err
 		}
@@ -45,7 +44,7 @@ func (c *migrateCmd) run(ctx context.Context, _, _ io.Writer) int {
 	// Without telemetry and without a drain: it comes and goes.
 	flags := node.Flags{LogFlags: c.LogFlags, DrainTimeout: c.StartTimeout}
 	return node.Run(ctx, "migrate", flags, func(ctx context.Context, p *node.Process) error {
-		st, err := c.open(ctx, c.startFlags, p.Log)
+		st, err := c.open(ctx, p, c.startFlags)
 		if err != nil {
 			return err
 		}

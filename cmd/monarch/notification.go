@@ -33,7 +33,7 @@ func (c *notificationCmd) run(ctx context.Context, _, stderr io.Writer) int {
 			return err
 		}
 		defer func() { err = errors.Join(err, conn.Close()) }()
-		redis, err := c.Redis.open(ctx, c.Start, p.Log)
+		redis, err := c.Redis.open(ctx, p, c.Start)
 		if err != nil {
 			return err
 		}

@@ -3,9 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/monarch-msn/monarch/internal/node"
 )
 
 // startFlags bound the start of a role. Services wait for each other, so they
@@ -20,9 +21,20 @@ const (
 	maxPause   = 10 * time.Second
 )
 
+// waiting is told why an attempt failed and when the next one comes.
+type waiting func(err error, again time.Duration)
+
+// waits tells the log and /readyz.
+func waits(p *node.Process) waiting {
+	return func(err error, again time.Duration) {
+		p.Log.Warn("waits for what the start needs", "error", err, "again", again.Round(time.Millisecond).String())
+		p.Waits(err)
+	}
+}
+
 // await tries until attempt succeeds, fails with an error that passing tells
 // will not go away, or timeout is over. The error is that of the last attempt.
-func await(ctx context.Context, log *slog.Logger, timeout time.Duration, passing func(error) bool, attempt func(ctx context.Context) error) error {
+func await(ctx context.Context, tell waiting, timeout time.Duration, passing func(error) bool, attempt func(ctx context.Context) error) error {
 	deadline := time.Now().Add(timeout)
 	tries, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
@@ -36,7 +48,7 @@ func await(ctx context.Context, log *slog.Logger, timeout time.Duration, passing
 		if time.Until(deadline) < wait {
 			return fmt.Errorf("%w (given up after %s, see --start.timeout)", err, timeout)
 		}
-		log.Warn("waits for what the start needs", "error", err, "again", wait.Round(time.Millisecond).String())
+		tell(err, wait)
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:

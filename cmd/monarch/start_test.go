@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,7 +12,7 @@ import (
 func TestAwait(t *testing.T) {
 	away, broken := errors.New("away"), errors.New("broken")
 	passing := func(err error) bool { return errors.Is(err, away) }
-	quiet := slog.New(slog.DiscardHandler)
+	quiet := func(error, time.Duration) {}
 
 	t.Run("until the store is there", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -34,7 +34,7 @@ func (c *switchboardCmd) run(ctx context.Context, _, stderr io.Writer) int {
 		return misused(stderr, err)
 	}
 	return node.Run(ctx, "switchboard", c.Process, func(ctx context.Context, p *node.Process) (err error) {
-		redis, err := c.Redis.open(ctx, c.Start, p.Log)
+		redis, err := c.Redis.open(ctx, p, c.Start)
 		if err != nil {
 			return err
 		}

@@ -43,6 +43,9 @@ var (
 	// ErrUnavailable means that Redis did not do what was asked: it could not
 	// be reached in time, or refused. Whether a write took place is unknown.
 	ErrUnavailable = errors.New("redis is unavailable")
+	// ErrRefused means that Redis is there and does not take the user or the
+	// password of the URL. It comes from [Client.Ping], with ErrUnavailable.
+	ErrRefused = errors.New("it refuses the user or the password of the URL")
 	// ErrNoNode means that no serving node of the role has room.
 	ErrNoNode = errors.New("no serving node with room")
 	// ErrNobody means that a message reached no subscriber: the node is gone.
@@ -178,7 +181,11 @@ func (c *Client) Close() error { return c.rdb.Close() }
 func (c *Client) Ping(ctx context.Context) error {
 	ctx, cancel := c.bound(ctx)
 	defer cancel()
-	return unavailable("ping", c.rdb.Ping(ctx).Err())
+	err := c.rdb.Ping(ctx).Err()
+	if redis.IsAuthError(err) {
+		err = fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return unavailable("ping", err)
 }
 
 // bound gives a context the client's own limit on one step against Redis.

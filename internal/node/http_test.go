@@ -42,3 +42,22 @@ func TestReadyReplacesByName(t *testing.T) {
 		t.Errorf("want %q, got %q (ready %v)", want, text, ready)
 	}
 }
+
+// A process that waits says what for, until it serves or is told to stop.
+func TestWaits(t *testing.T) {
+	p := &Process{draining: make(chan struct{}), cancel: func() {}}
+	says := func(want string) {
+		t.Helper()
+		if text, _ := p.ready.report(false); text != want {
+			t.Errorf("want %q, got %q", want, text)
+		}
+	}
+	p.Waits(errors.New("redis is away\nand asleep"))
+	says("not ready: starting: redis is away; and asleep\n")
+	p.startServing()
+	p.Waits(errors.New("late"))
+	says("ready\n")
+	p.signalled()
+	p.Waits(errors.New("later"))
+	says("not ready: draining\n")
+}

@@ -111,6 +111,19 @@ func (p *Process) Ready(name string, check func() error) { p.ready.add(name, che
 // telemetry listener, so no secrets.
 func (p *Process) Detail(name, value string) { p.ready.detail(name, value) }
 
+// Waits shows in /readyz why the process has not started yet, until it serves.
+func (p *Process) Waits(why error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.draining:
+	default:
+		if !p.serving {
+			p.ready.block("starting: " + strings.ReplaceAll(why.Error(), "\n", "; "))
+		}
+	}
+}
+
 // Draining returns a channel that is closed when the process was told to stop.
 func (p *Process) Draining() <-chan struct{} { return p.draining }
 

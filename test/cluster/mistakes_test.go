@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alicebob/miniredis/v2"
+
 	"github.com/monarch-msn/monarch/test/cluster/network"
 )
 
@@ -23,6 +25,8 @@ const (
 func TestMistakesEndInOneSentence(t *testing.T) {
 	const secret = "hunter2"
 	taken := occupy(t)
+	guarded := miniredis.RunT(t)
+	guarded.RequireAuth("another")
 	dir := t.TempDir()
 	empty, short := filepath.Join(dir, "empty"), filepath.Join(dir, "short")
 	for file, content := range map[string]string{empty: "", short: secret + "\n"} {
@@ -99,6 +103,11 @@ func TestMistakesEndInOneSentence(t *testing.T) {
 			[]string{"dispatch", listen, "--redis=redis://me:" + secret + "@127.0.0.1:1", hurry, untended},
 			nil, fault,
 			[]string{"Redis", "--start.timeout"},
+		},
+		"a Redis that refuses the password": {
+			[]string{"dispatch", listen, "--redis=redis://:" + secret + "@" + guarded.Addr(), untended},
+			nil, fault,
+			[]string{"Redis", "refuses the user or the password"},
 		},
 		"a database URL of another kind": {
 			[]string{"directory", listen, "--database=mysql://me:" + secret + "@127.0.0.1/x", untended},
