@@ -30,10 +30,11 @@ const startTimeout = 30 * time.Second
 // start starts a server with a telemetry listener. What it writes goes to a file
 // in dir. It is gone with the driver, however that ends.
 func start(dir, name, path string, args ...string) (*process, error) {
-	telemetry, err := freeAddress()
+	free, err := freeAddresses(1)
 	if err != nil {
 		return nil, err
 	}
+	telemetry := free[0]
 	p := &process{
 		name:      name,
 		telemetry: telemetry,
@@ -130,12 +131,18 @@ func lastLine(text string) string {
 	return lines[len(lines)-1]
 }
 
-// freeAddress returns an address of this machine on which nobody listens.
-func freeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// freeAddresses returns so many addresses of this machine on which nobody
+// listens.
+func freeAddresses(n int) ([]string, error) {
+	addresses := make([]string, n)
+	for i := range addresses {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		// Not before all are chosen, or one might be given twice.
+		defer ln.Close()
+		addresses[i] = ln.Addr().String()
 	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
+	return addresses, nil
 }

@@ -128,17 +128,6 @@ func (s *servers) startRole(role, name, listen string, args ...string) error {
 	return s.add(name, filepath.Join(s.bin, "monarch"), append([]string{role, "--listen", listen}, args...)...)
 }
 
-func freeAddresses(n int) ([]string, error) {
-	addresses := make([]string, n)
-	for i := range addresses {
-		var err error
-		if addresses[i], err = freeAddress(); err != nil {
-			return nil, err
-		}
-	}
-	return addresses, nil
-}
-
 // tokenFile has the secret of the operator's interface.
 const tokenFile = "operator.token"
 
