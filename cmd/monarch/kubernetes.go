@@ -40,15 +40,11 @@ func (f clientFlags) locate(ctx context.Context, p *node.Process, start startFla
 			} else {
 				host, err = k.externalIP(ctx, pod.NodeName)
 			}
-			if err != nil {
-				p.Detail(template, "unknown: "+err.Error())
-			}
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("--advertise %s: %w", template, err)
 		}
-		p.Detail(template, host)
 		for i, point := range points {
 			if !strings.Contains(point.advertise, template) {
 				continue
