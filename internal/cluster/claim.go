@@ -45,14 +45,10 @@ func (m *Member) Claim(ctx context.Context, s *clusterv1.Session) (displaced []*
 
 // claimFor takes the record over for one node id and appends those displaced.
 func (m *Member) claimFor(ctx context.Context, node string, s *clusterv1.Session, displaced []*clusterv1.Session) ([]*clusterv1.Session, error) {
-	c := m.c
-	if err := m.enter(ctx, node, s.Email); err != nil {
-		return displaced, err
-	}
 	above := s.Epoch
-	for {
-		s.Node, s.Epoch = node, c.epochs.next(above)
-		previous, err := m.exchange(ctx, s)
+	for entered := false; ; entered = true {
+		s.Node, s.Epoch = node, m.c.epochs.next(above)
+		previous, err := m.exchange(ctx, s, entered)
 		if err != nil {
 			return displaced, err
 		}
@@ -70,22 +66,34 @@ func (m *Member) claimFor(ctx context.Context, node string, s *clusterv1.Session
 	}
 }
 
-// enter puts an email into a node's members; before any record names the node.
-func (m *Member) enter(ctx context.Context, node, email string) error {
-	ctx, cancel := m.c.bound(ctx)
-	defer cancel()
-	return m.c.rdb.SAdd(ctx, m.c.keys.members(node), email).Err()
-}
-
-// exchange writes the record of s and returns the previous one.
-func (m *Member) exchange(ctx context.Context, s *clusterv1.Session) (record, error) {
+// exchange puts the email of s into its node's members, unless it has entered,
+// writes the record of s and returns the previous one. One server does the one
+// behind the other, wherever a connection breaks, so there both are one trip. On
+// Redis Cluster they may be on different servers.
+func (m *Member) exchange(ctx context.Context, s *clusterv1.Session, entered bool) (record, error) {
 	ctx, cancel := m.c.bound(ctx)
 	defer cancel()
 	value, err := encode(s)
 	if err != nil {
 		return record{}, err
 	}
-	return m.c.parse(s.Email, m.c.rdb.SetArgs(ctx, m.c.keys.session(s.Email), value, redis.SetArgs{Get: true}))
+	members, key, set := m.c.keys.members(s.Node), m.c.keys.session(s.Email), redis.SetArgs{Get: true}
+	if m.c.sharded && !entered {
+		if err := m.c.rdb.SAdd(ctx, members, s.Email).Err(); err != nil {
+			return record{}, err
+		}
+		entered = true
+	}
+	if entered {
+		return m.c.parse(s.Email, m.c.rdb.SetArgs(ctx, key, value, set))
+	}
+	pipe := m.c.rdb.Pipeline()
+	added, previous := pipe.SAdd(ctx, members, s.Email), pipe.SetArgs(ctx, key, value, set)
+	_, _ = pipe.Exec(ctx) // the commands hold their own errors
+	if err := added.Err(); err != nil {
+		return record{}, err
+	}
+	return m.c.parse(s.Email, previous)
 }
 
 // Reclaim makes sure that the user's record still names s on this node. It
@@ -207,13 +215,13 @@ func (m *Member) Release(ctx context.Context, s *clusterv1.Session) error {
 }
 
 func (m *Member) release(ctx context.Context, s *clusterv1.Session) error {
-	current, err := m.yield(ctx, s)
+	current, left, err := m.yield(ctx, s)
 	if err != nil {
 		return err
 	}
 	// The user may have logged in again on this node, and then stays a member.
 	for _, node := range slices.Compact([]string{s.Node, m.ID()}) {
-		if node == "" || current.names(node) {
+		if node == "" || node == left || current.names(node) {
 			continue
 		}
 		if err := m.leave(ctx, node, s.Email); err != nil {
@@ -224,8 +232,9 @@ func (m *Member) release(ctx context.Context, s *clusterv1.Session) error {
 }
 
 // yield replaces a record that names s by what it leaves behind, and returns
-// the record as it is then.
-func (m *Member) yield(ctx context.Context, s *clusterv1.Session) (record, error) {
+// the record as it is then, and the node whose members the email has left with
+// it: on one server that is the same trip.
+func (m *Member) yield(ctx context.Context, s *clusterv1.Session) (now record, left string, err error) {
 	// Nearly always the record is as this session last wrote it.
 	value, err := encode(s)
 	current := record{string(value), s}
@@ -233,23 +242,24 @@ func (m *Member) yield(ctx context.Context, s *clusterv1.Session) (record, error
 		current, err = m.c.read(ctx, s.Email)
 	}
 	for err == nil {
-		if current.session.GetId() != s.Id || current.session.GetNode() == "" {
-			return current, nil
+		node := current.session.GetNode()
+		if current.session.GetId() != s.Id || node == "" {
+			return current, "", nil
 		}
-		left := remains(s.Email, s.Id, max(s.Epoch, current.session.Epoch))
-		done, err := m.c.replace(ctx, current, left)
-		if err != nil {
-			return record{}, err
+		if m.c.sharded {
+			node = ""
+		}
+		behind := remains(s.Email, s.Id, max(s.Epoch, current.session.Epoch))
+		var done bool
+		if done, err = m.c.replaceAndLeave(ctx, current, behind, node); err != nil {
+			break
 		}
 		if done {
-			return record{"", left}, nil
+			return record{"", behind}, node, nil
 		}
 		current, err = m.c.read(ctx, s.Email)
-		if err != nil {
-			return record{}, err
-		}
 	}
-	return record{}, err
+	return record{}, "", err
 }
 
 // leave takes an email out of a node's members, once no record names the node

@@ -2,8 +2,9 @@ package cluster
 
 // What is in Redis. Every name begins with the prefix ("monarch:"), and every
 // name carries a hash tag in braces, so that Redis Cluster finds its slot by
-// that part alone. No operation touches two slots: a step over two keys is two
-// calls, and the first is acknowledged before the second begins.
+// that part alone. There no operation touches two slots: a step over two keys is
+// two calls, and the first is acknowledged before the second begins. One server
+// does the two in that order in one trip.
 //
 //	{nodes}            set of node ids, from before a node's first use of its
 //	                   id until that id has been swept

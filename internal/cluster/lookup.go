@@ -36,13 +36,18 @@ func (c *Client) Lookup(ctx context.Context, emails []string) (map[string]*clust
 	return found, nil
 }
 
-// readAll reads session records in one pipeline, in the order asked for.
+// readAll reads session records in one trip, in the order asked for. One command
+// for all of them, which Redis Cluster has not, costs half of what one for each
+// does.
 func (c *Client) readAll(ctx context.Context, emails []string) ([]record, error) {
 	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	keys := make([]string, len(emails))
 	for i, email := range emails {
 		keys[i] = c.keys.session(email)
+	}
+	if !c.sharded {
+		return c.parseAll(emails, c.rdb.MGet(ctx, keys...))
 	}
 	replies := make([]*redis.StringCmd, len(emails))
 	c.pipeline(ctx, keys, func(pipe redis.Pipeliner, i int) { replies[i] = pipe.Get(ctx, keys[i]) })

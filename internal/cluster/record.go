@@ -67,13 +67,34 @@ func (c *Client) parse(email string, reply interface{ Result() (string, error) }
 	if err != nil {
 		return record{}, err
 	}
+	return c.learn(email, raw), nil
+}
+
+// parseAll takes the reply of an MGET of the records of emails.
+func (c *Client) parseAll(emails []string, reply *redis.SliceCmd) ([]record, error) {
+	values, err := reply.Result()
+	if err != nil {
+		return nil, err
+	}
+	records := make([]record, len(emails))
+	for i, v := range values {
+		if raw, ok := v.(string); ok {
+			records[i] = c.learn(emails[i], raw)
+		}
+	}
+	return records, nil
+}
+
+// learn reads a record and takes note of its epoch.
+func (c *Client) learn(email, raw string) record {
 	r := parseRecord(email, raw)
 	c.epochs.observe(r.session.Epoch)
-	return r, nil
+	return r
 }
 
 // replaceScript writes ARGV[2] where ARGV[1] stands, to live for ARGV[3]
-// milliseconds, or for good if that is 0.
+// milliseconds, or for good if that is 0, and takes ARGV[4] out of the set
+// KEYS[2], if there is one.
 var replaceScript = redis.NewScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[3] == '0' then
@@ -81,12 +102,20 @@ if ARGV[3] == '0' then
 else
   redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 end
+if KEYS[2] then redis.call('SREM', KEYS[2], ARGV[4]) end
 return 1`)
 
 // replace writes s in the place of old, and reports whether old still stood
 // there. All decisions are made in Go on what was read; this makes sure that
 // they were made on the record as it is.
 func (c *Client) replace(ctx context.Context, old record, s *clusterv1.Session) (bool, error) {
+	return c.replaceAndLeave(ctx, old, s, "")
+}
+
+// replaceAndLeave does the same, and where it writes takes the email out of the
+// members of a node that is named. On Redis Cluster none may be: they are two
+// slots.
+func (c *Client) replaceAndLeave(ctx context.Context, old record, s *clusterv1.Session, node string) (bool, error) {
 	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	value, err := encode(s)
@@ -104,6 +133,10 @@ func (c *Client) replace(ctx context.Context, old record, s *clusterv1.Session) 
 		}
 		return err == nil, err
 	}
-	n, err := replaceScript.Run(ctx, c.rdb, []string{key}, old.raw, value, ttl.Milliseconds()).Int()
+	keys := []string{key}
+	if node != "" {
+		keys = append(keys, c.keys.members(node))
+	}
+	n, err := replaceScript.Run(ctx, c.rdb, keys, old.raw, value, ttl.Milliseconds(), s.Email).Int()
 	return n == 1, err
 }
