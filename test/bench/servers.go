@@ -45,28 +45,30 @@ type servers struct {
 }
 
 // start starts the servers of a setup and returns when they serve.
-func (w *world) start(ctx context.Context, what setup) (*servers, error) {
+func (w *world) start(ctx context.Context, what setup) (_ *servers, err error) {
 	if err := w.redis.forget(ctx); err != nil {
 		return nil, err
 	}
 	s := &servers{world: w}
+	defer func() {
+		if err != nil {
+			s.kill()
+		}
+	}()
 	if what.stub {
-		return s, s.await(ctx, s.startStub())
+		return s, s.startStub(ctx)
 	}
-	return s, s.await(ctx, s.startMonarch(what.nodes))
+	return s, s.startMonarch(ctx, what.nodes)
 }
 
-// await returns when all processes are ready. After an error none is left.
-func (s *servers) await(ctx context.Context, err error) error {
+// await returns when all processes are ready.
+func (s *servers) await(ctx context.Context) error {
 	for _, p := range s.processes {
-		if err == nil {
-			err = p.await(ctx)
+		if err := p.await(ctx); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		s.kill()
-	}
-	return err
+	return nil
 }
 
 func (s *servers) kill() {
@@ -84,19 +86,26 @@ func (s *servers) add(name, path string, args ...string) error {
 	return err
 }
 
-func (s *servers) startStub() error {
+func (s *servers) startStub(ctx context.Context) error {
 	a, err := freeAddresses(3)
 	if err != nil {
 		return err
 	}
 	s.dispatch = a[0]
-	return s.add("stub", filepath.Join(s.bin, "test", "stub"),
+	err = s.add("stub", filepath.Join(s.bin, "test", "stub"),
 		"--accounts", s.file(accountsFile), "--contacts", s.file(contactsFile),
 		"--dispatch", a[0], "--notification", a[1], "--switchboard", a[2])
+	if err != nil {
+		return err
+	}
+	return s.await(ctx)
 }
 
-// startMonarch starts every role in a process of its own.
-func (s *servers) startMonarch(nodes int) error {
+// startMonarch starts every role in a process of its own. Whoever reads the list
+// of nodes once they have joined knows them from the start, so those who send
+// clients to others come behind them: else the first clients would all be sent
+// to the same ones.
+func (s *servers) startMonarch(ctx context.Context, nodes int) error {
 	a, err := freeAddresses(4 + nodes)
 	if err != nil {
 		return err
@@ -106,13 +115,16 @@ func (s *servers) startMonarch(nodes int) error {
 	err = errors.Join(
 		s.startDirectory(a[1]),
 		s.startOperator(a[2], stores...),
-		s.startRole("dispatch", "dispatch", a[0], "--redis", s.redis.url),
 		s.startRole("switchboard", "switchboard", a[3], stores...),
+		s.await(ctx),
 	)
 	for i, listen := range a[4:] {
 		err = errors.Join(err, s.startRole("notification", "notification "+strconv.Itoa(i+1), listen, stores...))
 	}
-	return err
+	return errors.Join(
+		err, s.await(ctx),
+		s.startRole("dispatch", "dispatch", a[0], "--redis", s.redis.url), s.await(ctx),
+	)
 }
 
 func (s *servers) startDirectory(listen string) error {
@@ -141,11 +153,11 @@ func (w *world) populate(ctx context.Context) error {
 		return err
 	}
 	s := &servers{world: w}
-	err = s.await(ctx, errors.Join(s.startDirectory(a[0]), s.startOperator(a[1], "--directory", a[0], "--redis", w.redis.url)))
+	defer s.kill()
+	err = errors.Join(s.startDirectory(a[0]), s.startOperator(a[1], "--directory", a[0], "--redis", w.redis.url), s.await(ctx))
 	if err != nil {
 		return err
 	}
-	defer s.kill()
 	for _, args := range [][]string{{"user", "import", w.file(accountsFile)}, {"contact", "import", w.file(contactsFile)}} {
 		cmd := exec.CommandContext(ctx, filepath.Join(w.bin, "monarchctl"),
 			append([]string{"--server", "http://" + a[1], "--token-file", w.file(tokenFile)}, args...)...)
