@@ -46,8 +46,9 @@ func (c *notificationCmd) run(ctx context.Context, _, stderr io.Writer) int {
 		if err != nil {
 			return err
 		}
+		calls := directoryv1.NewDirectoryClient(conn)
 		svc, err := notification.New(c.Tune, notification.Deps{
-			Directory: directoryv1.NewDirectoryClient(conn),
+			Directory: calls,
 			Cluster:   redis,
 			Log:       p.Log,
 			Meter:     p.Meter,
@@ -58,6 +59,10 @@ func (c *notificationCmd) run(ctx context.Context, _, stderr io.Writer) int {
 			return err
 		}
 		p.Ready("place in the cluster", svc.Ready)
-		return p.Serve(ctx, node.Service{Name: "notification", Run: svc.Run, Drain: svc.Drain})
+		greeting := greet(p, c.Directory.Directory, "--cluster-token-file", func(ctx context.Context) error {
+			_, err := calls.Versions(ctx, new(directoryv1.VersionsRequest))
+			return err
+		})
+		return p.Serve(ctx, greeting, node.Service{Name: "notification", Run: svc.Run, Drain: svc.Drain})
 	})
 }

@@ -45,8 +45,9 @@ func (c *operatorCmd) run(ctx context.Context, _, _ io.Writer) int {
 		if err != nil {
 			return err
 		}
+		calls := directoryv1.NewAccountsClient(conn)
 		svc := operator.New(c.Tune, operator.Deps{
-			Accounts: directoryv1.NewAccountsClient(conn),
+			Accounts: calls,
 			Cluster:  redis,
 			Token:    token,
 			Listener: listener,
@@ -57,6 +58,10 @@ func (c *operatorCmd) run(ctx context.Context, _, _ io.Writer) int {
 		})
 		p.Ready("place in the cluster", svc.Ready)
 		p.Detail("address", listener.Addr().String())
-		return p.Serve(ctx, node.Service{Name: "operator", Run: svc.Run})
+		greeting := greet(p, c.Directory.Directory, "--accounts-token-file", func(ctx context.Context) error {
+			_, err := calls.ListAccounts(ctx, &directoryv1.ListAccountsRequest{PageSize: 1})
+			return err
+		})
+		return p.Serve(ctx, greeting, node.Service{Name: "operator", Run: svc.Run})
 	})
 }
