@@ -109,7 +109,14 @@ func (c *allCmd) run(ctx context.Context, stdout, stderr io.Writer) int {
 		if c.Process.LogFormat == "text" {
 			c.welcome(stdout, network)
 		}
-		return p.Serve(ctx, node.Service{
+		var points []endpoint
+		if c.Advertise != "" {
+			points = append(points, endpoint{
+				listen:    net.JoinHostPort(c.Bind, strconv.Itoa(c.DispatchPort)),
+				advertise: net.JoinHostPort(strings.Trim(c.Advertise, "[]"), strconv.Itoa(c.DispatchPort)),
+			})
+		}
+		return p.Serve(ctx, reachable(p, points, resolve), node.Service{
 			Name: "network",
 			Run: func(ctx context.Context) error {
 				select {

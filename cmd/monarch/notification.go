@@ -63,6 +63,6 @@ func (c *notificationCmd) run(ctx context.Context, _, stderr io.Writer) int {
 			_, err := calls.Versions(ctx, new(directoryv1.VersionsRequest))
 			return err
 		})
-		return p.Serve(ctx, greeting, node.Service{Name: "notification", Run: svc.Run, Drain: svc.Drain})
+		return p.Serve(ctx, greeting, reachable(p, points, resolve), node.Service{Name: "notification", Run: svc.Run, Drain: svc.Drain})
 	})
 }
