@@ -20,7 +20,7 @@ func (s *session) handleMSG(ctx context.Context, cmd *msnp.Command) error {
 	}
 	s.keepPace(ctx)
 	delivered := s.room.relay(s, cmd.Payload, mode == "U")
-	s.svc.metrics.message(ctx, mode, delivered)
+	s.svc.metrics.message(mode, delivered)
 	switch {
 	case mode == "U":
 	case !delivered:
