@@ -34,7 +34,9 @@ type entry struct {
 	Beside []float64 `json:"beside"`
 	On     string    `json:"on"`
 	Than   string    `json:"than"`
-	Redis  []float64 `json:"redis,omitempty"` // CPU time of Redis for each
+	// CPU time of Redis and its commands, for each.
+	Redis    []float64 `json:"redis,omitempty"`
+	Commands []float64 `json:"commands,omitempty"`
 	// Roles is where the CPU time goes.
 	Roles map[string][]float64 `json:"roles,omitempty"`
 	Reach float64              `json:"reach"`
@@ -63,9 +65,10 @@ func (rep *report) add(r row, on setup, m measurement, busy float64) string {
 		}
 		e.Ours = append(e.Ours, value)
 		rep.Rounds = max(rep.Rounds, len(e.Ours))
-		if f.each == nil {
+		if f.n == nil {
 			continue
 		}
+		e.Commands = append(e.Commands, m.commands/float64(f.n(m)))
 		e.Redis = append(e.Redis, f.each(m.redis.cpu, m))
 		for role, u := range m.roles {
 			e.Roles[role] = append(e.Roles[role], f.each(u.cpu, m))
@@ -157,21 +160,21 @@ func (e *entry) goal(v float64) string {
 func (rep *report) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s. Medians of %d.\n\n", rep.Machine, rep.Rounds)
-	table(&b, []string{"work", "Monarch", "beside", "ratio", "to reach", "", "CPU of Redis"}, func(row func(...string)) {
+	table(&b, []string{"work", "Monarch", "beside", "ratio", "to reach", "", "CPU of Redis", "its commands"}, func(row func(...string)) {
 		for _, e := range rep.Rows {
 			met := "missed"
 			if e.judged() <= e.Reach {
 				met = "met"
 			}
-			beside, ratio, redis := "", "", ""
+			beside, ratio, redis, commands := "", "", "", ""
 			if m := median(e.Beside); m > 0 {
 				beside = fmt.Sprintf("%s: %s", e.Than, amount(m, e.Unit))
 				ratio = amount(median(e.ratios()), "")
 			}
 			if len(e.Redis) > 0 {
-				redis = amount(median(e.Redis), e.Unit)
+				redis, commands = amount(median(e.Redis), e.Unit), amount(median(e.Commands), "")
 			}
-			row(e.Title, amount(median(e.Ours), e.Unit), beside, ratio, e.goal(e.Reach), met, redis)
+			row(e.Title, amount(median(e.Ours), e.Unit), beside, ratio, e.goal(e.Reach), met, redis, commands)
 		}
 	})
 	b.WriteString("\nWhere the CPU time goes, by role:\n\n")

@@ -33,18 +33,22 @@ type figure struct {
 	// unit, or times what it is compared with if ratio is set.
 	reach, strive float64
 	ratio         bool
-	// each is what CPU time is divided by, in the unit; nil if it is no figure
-	// of CPU time.
-	each func(seconds float64, m measurement) float64
+	// n is how many share the CPU time, of which the unit has perSecond; nil if
+	// it is no figure of CPU time.
+	n         func(measurement) int64
+	perSecond float64
 }
 
 // cpu is a figure of the CPU time of all processes but Redis for each of n.
 func cpu(unit string, perSecond float64, n func(measurement) int64, reach, strive float64) figure {
-	each := func(seconds float64, m measurement) float64 { return seconds * perSecond / float64(n(m)) }
-	return figure{
-		unit: unit, each: each, of: func(m measurement) float64 { return each(m.cpu(), m) },
-		reach: reach, strive: strive, ratio: true,
-	}
+	f := figure{unit: unit, n: n, perSecond: perSecond, reach: reach, strive: strive, ratio: true}
+	f.of = func(m measurement) float64 { return f.each(m.cpu(), m) }
+	return f
+}
+
+// each is the share that one of n has in so much CPU time, in the unit.
+func (f figure) each(seconds float64, m measurement) float64 {
+	return seconds * f.perSecond / float64(f.n(m))
 }
 
 func perLogin() []figure {
