@@ -101,10 +101,11 @@ func (s *servers) startStub(ctx context.Context) error {
 	return s.await(ctx)
 }
 
-// startMonarch starts every role in a process of its own. Whoever reads the list
-// of nodes once they have joined knows them from the start, so those who send
-// clients to others come behind them: else the first clients would all be sent
-// to the same ones.
+// startMonarch starts every role in a process of its own, those on whom others
+// lean first. They would wait for each other, but a connection that was refused
+// is tried again only a second later; and whoever reads the list of nodes once
+// they have joined knows all of them from the start, and does not send the first
+// clients to the same ones.
 func (s *servers) startMonarch(ctx context.Context, nodes int) error {
 	a, err := freeAddresses(4 + nodes)
 	if err != nil {
@@ -113,10 +114,9 @@ func (s *servers) startMonarch(ctx context.Context, nodes int) error {
 	s.dispatch = a[0]
 	stores := []string{"--redis", s.redis.url, "--directory", a[1]}
 	err = errors.Join(
-		s.startDirectory(a[1]),
+		s.startDirectory(a[1]), s.await(ctx),
 		s.startOperator(a[2], stores...),
-		s.startRole("switchboard", "switchboard", a[3], stores...),
-		s.await(ctx),
+		s.startRole("switchboard", "switchboard", a[3], stores...), s.await(ctx),
 	)
 	for i, listen := range a[4:] {
 		err = errors.Join(err, s.startRole("notification", "notification "+strconv.Itoa(i+1), listen, stores...))
@@ -154,7 +154,10 @@ func (w *world) populate(ctx context.Context) error {
 	}
 	s := &servers{world: w}
 	defer s.kill()
-	err = errors.Join(s.startDirectory(a[0]), s.startOperator(a[1], "--directory", a[0], "--redis", w.redis.url), s.await(ctx))
+	err = errors.Join(
+		s.startDirectory(a[0]), s.await(ctx),
+		s.startOperator(a[1], "--directory", a[0], "--redis", w.redis.url), s.await(ctx),
+	)
 	if err != nil {
 		return err
 	}
