@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"testing"
 
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/monarch-msn/monarch/msnp"
@@ -90,5 +93,43 @@ func TestAPanicInAHandlerEndsItsConnectionOnly(t *testing.T) {
 	err = Handle(t.Context(), c, handlers, s, &msnp.Command{Verb: "SYN", TrID: []byte("7"), Args: make([][]byte, 1)})
 	if got := ReasonOf(err); got != ReasonInternal {
 		t.Errorf("want the connection to end for %q, got %q (%v)", ReasonInternal, got, err)
+	}
+}
+
+// Servers of one kind in a process have the same labels.
+func TestCommandsOfSeveralServersAddUp(t *testing.T) {
+	reader := sdkmetric.NewManualReader()
+	meter := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test")
+	handlers := map[string]Handler[*speaker]{"CHG": {
+		Do: func(*speaker, context.Context, *msnp.Command) error { return nil },
+	}}
+	for range 2 {
+		c, err := NewCommands(msnp.Notification, "notification", meter, tracenoop.Tracer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			s := &speaker{phase: msnp.Present, dialect: msnp.MSNP7}
+			if err := Handle(t.Context(), c, handlers, s, &msnp.Command{Verb: "CHG", TrID: []byte("7"), Args: make([][]byte, 1)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var got metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &got); err != nil {
+		t.Fatal(err)
+	}
+	counts := make(map[string]int64)
+	for _, m := range got.ScopeMetrics[0].Metrics {
+		if data, ok := m.Data.(metricdata.Sum[int64]); ok {
+			for _, p := range data.DataPoints {
+				verb, _ := p.Attributes.Value("verb")
+				result, _ := p.Attributes.Value("result")
+				counts[verb.AsString()+" "+result.AsString()] += p.Value
+			}
+		}
+	}
+	if want := map[string]int64{"CHG ok": 6}; !maps.Equal(counts, want) {
+		t.Errorf("commands: want %v, got %v", want, counts)
 	}
 }
