@@ -51,9 +51,10 @@ type logins struct {
 
 // pace are the flags of modes with operations.
 type pace struct {
-	Rate     float64       `default:"0" help:"Begin so many operations a second, and count latency from when each was due; 0 keeps --under-way."`
-	UnderWay int           `default:"64" help:"Keep so many operations under way."`
-	Warmup   time.Duration `default:"2s" help:"How long operations are done before the measured time."`
+	Rate       float64       `default:"0" help:"Begin so many operations a second, and count latency from when each was due; 0 keeps --under-way."`
+	UnderWay   int           `default:"64" help:"Keep so many operations under way."`
+	Operations int64         `default:"0" help:"End the measured time as soon as so many operations are done; 0 leaves it at --duration."`
+	Warmup     time.Duration `default:"2s" help:"How long operations are done before the measured time."`
 
 	MaxP50  *time.Duration `name:"max-p50" placeholder:"TIME" help:"A target for the latency of half of the operations."`
 	MaxP99  *time.Duration `name:"max-p99" placeholder:"TIME" help:"A target for that of 99 of 100."`
@@ -62,7 +63,7 @@ type pace struct {
 }
 
 func (p *pace) configure(cfg *load.Config) {
-	cfg.Rate, cfg.UnderWay, cfg.Warmup = p.Rate, p.UnderWay, p.Warmup
+	cfg.Rate, cfg.UnderWay, cfg.Warmup, cfg.Operations = p.Rate, p.UnderWay, p.Warmup, p.Operations
 	cfg.Targets = load.Targets{MaxP50: p.MaxP50, MaxP99: p.MaxP99, MaxP999: p.MaxP999, MinRate: p.MinRate}
 }
 

@@ -172,7 +172,7 @@ func (r *run) openRooms(ctx context.Context, clients []*client) error {
 		return fmt.Errorf("%w: %d are online, a room has %d", ErrNobody, len(up), r.cfg.RoomSize)
 	}
 	r.talk.Store(&r.rooms)
-	opening.run(ctx, 0, 0)
+	opening.fill()
 	if err := opening.exhaust(ctx); err != nil {
 		return err
 	}
@@ -271,7 +271,7 @@ func (m *member) open() {
 		m.room.fail("room: " + reason(err))
 		return
 	}
-	late := time.NewTimer(m.room.run.cfg.Deadline)
+	late := time.NewTimer(m.room.run.cfg.LoginDeadline)
 	defer late.Stop()
 	var t ticket
 	select {
@@ -317,11 +317,11 @@ func (m *member) say(conn *conn, command string) error {
 // enter connects to the switchboard, comes in, and stays until the end.
 func (m *member) enter(addr string, come func(*conn) error) {
 	r := m.room.run
-	ctx, cancel := context.WithTimeout(context.Background(), r.cfg.Deadline)
+	ctx, cancel := context.WithTimeout(context.Background(), r.cfg.LoginDeadline)
 	conn, err := r.dialer.dial(ctx, m.client, addr)
 	cancel()
 	if err == nil {
-		_ = conn.nc.SetDeadline(time.Now().Add(r.cfg.Deadline))
+		_ = conn.nc.SetDeadline(time.Now().Add(r.cfg.LoginDeadline))
 		if err = come(conn); err == nil {
 			_ = conn.nc.SetDeadline(time.Time{})
 			m.mu.Lock()

@@ -197,15 +197,18 @@ func (c *client) contact(who int32) *contact {
 // refused is told of an error. One of a status change ends it.
 func (c *client) refused(f fields, at int64) {
 	trid, _ := number(f[1])
+	c.mu.Lock()
+	waiting := c.ticket
+	c.mu.Unlock()
 	switch {
 	case trid&1 == 0:
 		c.run.faults.error("status: "+string(f[0]), 1)
 		c.giveUp(trid>>1, at, false)
 	case c.editRefused(trid, string(f[0]), at):
-	case c.ticket != nil:
+	case waiting != nil:
 		c.run.faults.error("room: "+string(f[0]), 1)
 		select {
-		case c.ticket <- ticket{}:
+		case waiting <- ticket{}:
 		default:
 		}
 	default:

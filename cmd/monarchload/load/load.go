@@ -62,7 +62,10 @@ type Config struct {
 	// tried again, a second later each time.
 	Retry int
 
+	// The window ends after Duration, or as soon as so many Operations are done,
+	// unless that is 0; of Mixed, as soon as each kind has had its share.
 	Warmup, Duration time.Duration
+	Operations       int64
 	// Settle is waited for before the clients of Idle are measured.
 	Settle time.Duration
 	// Deadline is when what has not arrived counts as lost, LoginDeadline the
@@ -137,23 +140,11 @@ var ErrNobody = errors.New("no client could be brought to work")
 // Run does what cfg says and returns what was seen. The error is of what kept
 // the run from being one; what went wrong within it stands in the result.
 func Run(ctx context.Context, cfg Config) (*Result, error) {
-	r := &run{cfg: cfg, base: time.Now(), byEmail: make(map[string]*client)}
-	r.from.Store(math.MaxInt64)
-	r.until.Store(math.MaxInt64)
+	r := newRun(cfg)
 	var err error
 	if r.dialer, err = newDialer(ctx, cfg.Dispatch, cfg.Sources); err != nil {
 		return nil, err
 	}
-	for i, a := range cfg.accounts() {
-		c := &client{run: r, id: int32(i), email: a.Email, password: a.Password}
-		r.clients = append(r.clients, c)
-		if r.byEmail[a.Email] != nil {
-			return nil, fmt.Errorf("account %s is given twice", a.Email)
-		}
-		r.byEmail[a.Email] = c
-	}
-	r.logins, r.statuses = newTally(r, "login"), newTally(r, "status")
-	r.edits, r.messages = newTally(r, "edit"), newTally(r, "message")
 	before, err := measure(cfg.Measure)
 	if err != nil {
 		return nil, err
@@ -169,6 +160,22 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	cancel()
 	ticking.Wait()
 	return result, err
+}
+
+// newRun returns a run whose clients have done nothing yet. Its window is open
+// never.
+func newRun(cfg Config) *run {
+	r := &run{cfg: cfg, base: time.Now(), byEmail: make(map[string]*client)}
+	r.from.Store(math.MaxInt64)
+	r.until.Store(math.MaxInt64)
+	for i, a := range cfg.accounts() {
+		c := &client{run: r, id: int32(i), email: a.Email, password: a.Password}
+		r.clients = append(r.clients, c)
+		r.byEmail[a.Email] = c
+	}
+	r.logins, r.statuses = newTally(r, "login"), newTally(r, "status")
+	r.edits, r.messages = newTally(r, "edit"), newTally(r, "message")
+	return r
 }
 
 // work is all that lies between the start and the logging out.
@@ -199,32 +206,51 @@ func (r *run) work(ctx context.Context, before []Process) (*Result, error) {
 		}
 	}
 
-	begin := r.now()
-	from := begin + int64(r.cfg.Warmup)
-	until := from + int64(r.cfg.Duration)
 	var driving sync.WaitGroup
+	begin := r.now()
 	for _, p := range pacers {
-		driving.Go(func() { p.run(ctx, begin, until) })
+		p.fill()
+		driving.Go(func() { p.run(ctx, begin) })
 	}
 	// An end ahead of time makes the window shorter; what was seen is reported.
-	interrupted := sleep(ctx, time.Duration(from-r.now()))
-	start, err := r.open(from, until)
+	interrupted := sleep(ctx, r.cfg.Warmup)
+	start, err := r.open(pacers)
+	if err == nil {
+		if interrupted == nil {
+			interrupted = r.awaitEnd(ctx, pacers)
+		}
+		err = r.shut(res, before, start)
+	}
+	until := r.now()
+	for _, p := range pacers {
+		p.stop(until, r.cfg.Deadline)
+	}
+	driving.Wait()
 	if err != nil {
 		return nil, err
 	}
-	if interrupted == nil {
-		interrupted = sleep(ctx, time.Duration(until-r.now()))
-	}
-	if err := r.shut(res, before, start); err != nil {
-		return nil, err
-	}
-	for _, p := range pacers {
-		p.stop(r.cfg.Deadline)
-	}
-	driving.Wait()
 	r.settleUp()
 	r.report(res)
 	return res, interrupted
+}
+
+// awaitEnd returns when the window is over.
+func (r *run) awaitEnd(ctx context.Context, pacers []*pacer) error {
+	t := time.NewTimer(r.cfg.Duration)
+	defer t.Stop()
+	for _, p := range pacers {
+		select {
+		case <-p.tally.enough:
+		case <-t.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if len(pacers) > 0 {
+		return nil
+	}
+	return sleep(ctx, r.cfg.Duration)
 }
 
 // sleep waits for d, or until ctx is done.
@@ -251,7 +277,13 @@ func (c *Config) Validate() error {
 		}
 	}
 	check(c.Clients >= 0 && c.Clients <= len(c.Accounts), "clients: %d of %d accounts", c.Clients, len(c.Accounts))
+	given := make(map[string]bool)
+	for _, a := range c.Accounts {
+		check(!given[a.Email], "account %s is given twice", a.Email)
+		given[a.Email] = true
+	}
 	check(c.Duration > 0, "duration: %s is not positive", c.Duration)
+	check(c.Operations >= 0, "operations: %d is negative", c.Operations)
 	check(c.Deadline > 0, "deadline: %s is not positive", c.Deadline)
 	check(c.LoginDeadline > 0, "login-deadline: %s is not positive", c.LoginDeadline)
 	check(c.Warmup >= 0, "warmup: %s is negative", c.Warmup)

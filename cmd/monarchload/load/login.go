@@ -377,11 +377,11 @@ func (r *run) bringUp(ctx context.Context, clients []*client) error {
 		p.push(&loginJob{client: c, pacer: p})
 	}
 	begin := r.now()
-	until := begin
 	if p.rate > 0 {
-		until += int64(float64(len(clients)) / p.rate * 1e9)
+		p.until.Store(begin + int64((float64(len(clients))-0.5)/p.rate*1e9))
 	}
-	p.run(ctx, begin, until)
+	p.fill()
+	p.run(ctx, begin)
 	if err := p.exhaust(ctx); err != nil {
 		return err
 	}

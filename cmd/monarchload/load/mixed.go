@@ -18,37 +18,38 @@ func (r *run) prepareMixed(ctx context.Context) ([]*pacer, error) {
 	if err := r.bringUp(ctx, staying); err != nil {
 		return nil, err
 	}
-	sum := cfg.Logins + cfg.Statuses + cfg.Edits + cfg.Messages
-	share := func(weight int) (rate float64, underWay int) {
-		part := float64(weight) / float64(sum)
-		return cfg.Rate * part, max(1, int(float64(cfg.UnderWay)*part+0.5))
-	}
 	var pacers []*pacer
-	if cfg.Messages > 0 {
-		if err := r.openRooms(ctx, staying); err != nil {
-			return nil, err
+	for _, kind := range []struct {
+		weight int
+		pacer  func(rate float64, underWay int) (*pacer, error)
+	}{
+		{cfg.Messages, func(rate float64, underWay int) (*pacer, error) {
+			if err := r.openRooms(ctx, staying); err != nil {
+				return nil, err
+			}
+			return r.messagePacer(rate, underWay), nil
+		}},
+		{cfg.Statuses, func(rate float64, underWay int) (*pacer, error) {
+			return r.statusPacer(staying, rate, underWay), nil
+		}},
+		{cfg.Edits, func(rate float64, underWay int) (*pacer, error) {
+			return r.editPacer(staying, rate, underWay)
+		}},
+		{cfg.Logins, func(rate float64, underWay int) (*pacer, error) {
+			return r.loginPacer(passing, rate, underWay), nil
+		}},
+	} {
+		if kind.weight == 0 {
+			continue
 		}
-		rate, underWay := share(cfg.Messages)
-		pacers = append(pacers, r.messagePacer(rate, underWay))
-	}
-	if cfg.Statuses > 0 {
-		rate, underWay := share(cfg.Statuses)
-		pacers = append(pacers, r.statusPacer(staying, rate, underWay))
-	}
-	if cfg.Edits > 0 {
-		rate, underWay := share(cfg.Edits)
-		p, err := r.editPacer(staying, rate, underWay)
+		share := float64(kind.weight) / float64(cfg.Logins+cfg.Statuses+cfg.Edits+cfg.Messages)
+		p, err := kind.pacer(cfg.Rate*share, max(1, int(float64(cfg.UnderWay)*share+0.5)))
 		if err != nil {
 			return nil, err
 		}
-		pacers = append(pacers, p)
-	}
-	if cfg.Logins > 0 {
-		rate, underWay := share(cfg.Logins)
-		pacers = append(pacers, r.loginPacer(passing, rate, underWay))
-	}
-	for _, p := range pacers {
+		p.share = share
 		r.worked = append(r.worked, p.tally)
+		pacers = append(pacers, p)
 	}
 	return pacers, nil
 }

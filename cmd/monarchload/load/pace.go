@@ -2,7 +2,9 @@ package load
 
 import (
 	"context"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +26,8 @@ type pacer struct {
 	tally    *tally
 	rate     float64 // operations a second; 0 for so many at a time
 	underWay int
+	share    float64      // of all operations of the run
+	until    atomic.Int64 // what is due later is not begun
 
 	mu      sync.Mutex
 	free    []job // a ring
@@ -31,23 +35,25 @@ type pacer struct {
 	running int
 	ended   bool          // nothing is begun any more
 	changed chan struct{} // has an element when something has come free, or ended
-	over    chan struct{} // closed once nothing is under way behind the end
+	stopped chan struct{} // closed at the end
+	over    chan struct{} // closed once nothing is under way behind it
 	late    chan struct{} // closed when not even what is under way is waited for
 }
 
 func newPacer(t *tally, rate float64, underWay int, jobs []job) *pacer {
 	p := &pacer{
-		tally: t, rate: rate, underWay: underWay, free: jobs, n: len(jobs),
-		changed: make(chan struct{}, 1), over: make(chan struct{}), late: make(chan struct{}),
+		tally: t, rate: rate, underWay: underWay, share: 1, free: jobs, n: len(jobs),
+		changed: make(chan struct{}, 1), stopped: make(chan struct{}), over: make(chan struct{}), late: make(chan struct{}),
 	}
+	p.until.Store(math.MaxInt64)
 	return p
 }
 
-// run begins operations from the time begin on until the time until, or ctx is
-// done, and returns when none is begun any more.
-func (p *pacer) run(ctx context.Context, begin, until int64) {
+// run begins operations at the rate, from the time begin on, until there are
+// enough, or ctx is done, and returns when none is begun any more. In a closed
+// loop there is nothing to do for it.
+func (p *pacer) run(ctx context.Context, begin int64) {
 	if p.rate == 0 {
-		p.fill()
 		return
 	}
 	// What is due is under way, so to speak, until it was begun.
@@ -55,16 +61,15 @@ func (p *pacer) run(ctx context.Context, begin, until int64) {
 	p.running++
 	p.mu.Unlock()
 	defer p.dropped()
-	r := p.tally.run
 	for k := 0; ; k++ {
 		due := begin + int64(float64(k)/p.rate*1e9)
-		if due >= until || sleep(ctx, time.Duration(due-r.now())) != nil {
+		if !p.await(ctx, due) {
 			return
 		}
 		for {
 			j := p.take(ctx)
 			if j == nil {
-				p.abandon(due, begin, until, k)
+				p.abandon(due, begin, k)
 				return
 			}
 			if j.begin(due) {
@@ -73,6 +78,22 @@ func (p *pacer) run(ctx context.Context, begin, until int64) {
 			p.dropped()
 		}
 	}
+}
+
+// await waits until something is due. It returns false if it will not be begun.
+func (p *pacer) await(ctx context.Context, due int64) bool {
+	if d := due - p.tally.run.now(); d > 0 {
+		t := time.NewTimer(time.Duration(d))
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-p.stopped: // Whatever is due now is after the end.
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return due < p.until.Load() && ctx.Err() == nil
 }
 
 // exhaust returns once all jobs have done their operation, none of which comes
@@ -117,9 +138,9 @@ func (p *pacer) take(ctx context.Context) job {
 
 // abandon notes the operations from the k-th on, which were due and for which
 // nobody came free.
-func (p *pacer) abandon(due, begin, until int64, k int) {
+func (p *pacer) abandon(due, begin int64, k int) {
 	r := p.tally.run
-	now := min(r.now(), until)
+	now := min(r.now(), p.until.Load())
 	var n int64
 	for ; due < now; k++ {
 		if r.within(due) {
@@ -133,7 +154,8 @@ func (p *pacer) abandon(due, begin, until int64, k int) {
 	}
 }
 
-// fill begins as many operations as may be under way, in a closed loop.
+// fill begins as many operations as may be under way, in a closed loop, which
+// goes on by itself from there.
 func (p *pacer) fill() {
 	for {
 		p.mu.Lock()
@@ -177,11 +199,13 @@ func (p *pacer) release(j job) {
 	p.fill()
 }
 
-// stop lets nothing be begun any more but what was due before, and returns
-// when everything is over, or has not been for so long.
-func (p *pacer) stop(patience time.Duration) {
+// stop lets nothing be begun any more but what was due before until, and
+// returns when everything is over, or has not been for so long.
+func (p *pacer) stop(until int64, patience time.Duration) {
+	p.until.Store(min(until, p.until.Load()))
 	p.mu.Lock()
 	p.ended = true
+	close(p.stopped)
 	p.signal()
 	p.mu.Unlock()
 	t := time.NewTimer(patience)

@@ -120,10 +120,17 @@ func (r *run) read() (reading, error) {
 }
 
 // open begins the window.
-func (r *run) open(from, until int64) (reading, error) {
+func (r *run) open(pacers []*pacer) (reading, error) {
 	start, err := r.read()
+	until := start.at + int64(r.cfg.Duration)
 	r.until.Store(until)
-	r.from.Store(from)
+	r.from.Store(start.at)
+	for _, p := range pacers {
+		p.until.Store(until)
+		if r.cfg.Operations > 0 {
+			p.tally.goal.Store(p.tally.operations.Load() + max(1, int64(p.share*float64(r.cfg.Operations)+0.5)))
+		}
+	}
 	return start, err
 }
 

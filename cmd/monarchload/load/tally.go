@@ -23,6 +23,10 @@ type tally struct {
 	name string
 	// All since the start; the window is between two readings.
 	operations, deliveries atomic.Int64
+	// enough is closed with the operation of number goal, unless that is 0.
+	goal    atomic.Int64
+	reached sync.Once
+	enough  chan struct{}
 
 	mu sync.Mutex
 	// latency and delivery are of operations that were due within the window:
@@ -33,12 +37,17 @@ type tally struct {
 }
 
 func newTally(r *run, name string) *tally {
-	return &tally{run: r, name: name, latency: newHistogram(), delivery: newHistogram(), second: newHistogram(), all: newHistogram()}
+	return &tally{
+		run: r, name: name, enough: make(chan struct{}),
+		latency: newHistogram(), delivery: newHistogram(), second: newHistogram(), all: newHistogram(),
+	}
 }
 
 // done counts an operation that is over.
 func (t *tally) done(due, at int64) {
-	t.operations.Add(1)
+	if n, goal := t.operations.Add(1), t.goal.Load(); goal > 0 && n >= goal {
+		t.reached.Do(func() { close(t.enough) })
+	}
 	t.mu.Lock()
 	record(t.second, at-due)
 	record(t.all, at-due)
