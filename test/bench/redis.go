@@ -61,24 +61,30 @@ const sampleEvery = 100 * time.Millisecond
 // count counts commands until the result is called, those apart by which it
 // does so.
 func (r *redisServer) count(ctx context.Context) (end func() samples) {
-	ctx, cancel := context.WithCancel(ctx)
 	var all samples
+	take := func() {
+		if n, err := r.info(ctx, "stats", "total_commands_processed"); err == nil {
+			all = append(all, sample{time.Now(), n - len(all)})
+		}
+	}
+	take()
+	done := make(chan struct{})
 	var counting sync.WaitGroup
 	counting.Go(func() {
 		tick := time.NewTicker(sampleEvery)
 		defer tick.Stop()
-		for ctx.Err() == nil {
-			if n, err := r.info(ctx, "stats", "total_commands_processed"); err == nil {
-				all = append(all, sample{time.Now(), n - len(all)})
-			}
+		for {
 			select {
 			case <-tick.C:
-			case <-ctx.Done():
+				take()
+			case <-done:
+				take()
+				return
 			}
 		}
 	})
 	return func() samples {
-		cancel()
+		close(done)
 		counting.Wait()
 		return all
 	}
