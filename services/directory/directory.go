@@ -119,6 +119,8 @@ type Server struct {
 	log     *slog.Logger
 	tracer  trace.Tracer
 	calls   metric.Int64Counter
+	// succeeded has the labels of calls that went well, by method.
+	succeeded map[string]metric.MeasurementOption
 }
 
 // New returns a server over st, which has been migrated and unlocked, and
@@ -158,6 +160,13 @@ func New(cfg Config, st *store.Store, log *slog.Logger, meter metric.Meter, trac
 		log:     log,
 		tracer:  tracer,
 		calls:   calls,
+
+		succeeded: make(map[string]metric.MeasurementOption),
+	}
+	for _, d := range []*grpc.ServiceDesc{&directoryv1.Directory_ServiceDesc, &directoryv1.Accounts_ServiceDesc} {
+		for _, m := range d.Methods {
+			server.succeeded[m.MethodName] = labels(m.MethodName, resultOK)
+		}
 	}
 	st.Allow(cfg.Calls)
 	return server, server.observe(meter)
@@ -217,8 +226,11 @@ const (
 // call has, and turns its error into a status: a refusal with its reason, or a
 // fault, which is logged here and of which the caller learns no detail.
 func call[T any](ctx context.Context, s *Server, l lane, method string, work func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
+	if ends, ok := ctx.Deadline(); !ok || time.Until(ends) > s.timeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.timeout)
+		defer cancel()
+	}
 	ctx, span := s.tracer.Start(ctx, "directory.store/"+method)
 	defer span.End()
 	var answer T
@@ -227,7 +239,11 @@ func call[T any](ctx context.Context, s *Server, l lane, method string, work fun
 		answer, err = inside(ctx, leave, work)
 	}
 	result, err := s.judge(ctx, method, err)
-	s.calls.Add(ctx, 1, metric.WithAttributes(attribute.String("method", method), attribute.String("result", result)))
+	said := s.succeeded[method]
+	if err != nil {
+		said = labels(method, result)
+	}
+	s.calls.Add(ctx, 1, said)
 	span.SetAttributes(attribute.String("result", result))
 	if err != nil {
 		var none T
@@ -237,6 +253,10 @@ func call[T any](ctx context.Context, s *Server, l lane, method string, work fun
 		s.faults.changed(ctx)
 	}
 	return answer, nil
+}
+
+func labels(method, result string) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(attribute.String("method", method), attribute.String("result", result)))
 }
 
 // inside gives the place back also when the work panics, which only its caller
