@@ -126,8 +126,9 @@ func (c *Conn) doNext() error {
 		return err
 	}
 	err := c.guard(func() error { return c.session.Do(c.ctx, cmd) })
-	if err != nil {
-		c.session.Log().Info("closing", "verb", cmd.Verb, "reason", ReasonOf(err), "error", errors.Unwrap(err))
+	// That a client says goodbye is no news.
+	if cause := errors.Unwrap(err); cause != nil || err != nil && ReasonOf(err) != ReasonClient {
+		c.session.Log().Info("closing", "verb", cmd.Verb, "reason", ReasonOf(err), "error", cause)
 	}
 	return err
 }
