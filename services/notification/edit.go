@@ -144,7 +144,8 @@ func (s *session) forget(c *contact) {
 	if c.email == s.email {
 		c.on &^= msnp.RL
 	}
-	c.groups, c.shown = 0, view{}
+	c.groups = 0
+	c.setShown(view{})
 	c.setPhones(msnp.Phones{})
 	s.lists.shrink(c)
 }

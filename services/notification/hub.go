@@ -20,21 +20,21 @@ type hub struct {
 	svc *Service
 
 	mu sync.RWMutex
-	// sessions has the newest session of each user; older ones that are about
-	// to end hang behind it by next.
-	sessions map[msnp.Email]*session
+	// sessions has the newest session of each user, by email; older ones that
+	// are about to end hang behind it by next.
+	sessions map[string]*session
 	count    int
 }
 
 func newHub(svc *Service) *hub {
-	return &hub{svc: svc, sessions: make(map[msnp.Email]*session)}
+	return &hub{svc: svc, sessions: make(map[string]*session)}
 }
 
 // add makes the session known, before its record names this node.
 func (h *hub) add(s *session) {
 	h.mu.Lock()
-	s.next = h.sessions[s.email]
-	h.sessions[s.email] = s
+	s.next = h.sessions[s.email.String()]
+	h.sessions[s.email.String()] = s
 	h.count++
 	h.mu.Unlock()
 	h.svc.leavers.join(s)
@@ -44,7 +44,7 @@ func (h *hub) add(s *session) {
 func (h *hub) remove(s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	head := h.sessions[s.email]
+	head := h.sessions[s.email.String()]
 	at := &head
 	for *at != nil && *at != s {
 		at = &(*at).next
@@ -56,9 +56,9 @@ func (h *hub) remove(s *session) {
 	s.next = nil
 	h.count--
 	if head == nil {
-		delete(h.sessions, s.email)
+		delete(h.sessions, s.email.String())
 	} else {
-		h.sessions[s.email] = head
+		h.sessions[s.email.String()] = head
 	}
 }
 
@@ -73,14 +73,14 @@ func (h *hub) len() int {
 func (h *hub) hasUser(email string) bool {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	return h.sessions[msnp.MakeEmail(email)] != nil
+	return h.sessions[email] != nil
 }
 
 // of returns the sessions of one user: mostly none or one.
-func (h *hub) of(e msnp.Email) []*session {
+func (h *hub) of(email string) []*session {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	head := h.sessions[e]
+	head := h.sessions[email]
 	if head == nil {
 		return nil
 	}
@@ -163,11 +163,11 @@ func (h *hub) Deliver(ctx context.Context, from string, m *clusterv1.Message) {
 		p, to := fromWire(kind.Presence)
 		h.deliverPresence(ctx, p, to, m.GetSent())
 	case *clusterv1.Message_ListChanged:
-		for _, s := range h.of(msnp.MakeEmail(kind.ListChanged.GetEmail())) {
+		for _, s := range h.of(kind.ListChanged.GetEmail()) {
 			s.post(listChangedEvent{kind.ListChanged})
 		}
 	case *clusterv1.Message_Close:
-		for _, s := range h.of(msnp.MakeEmail(kind.Close.GetEmail())) {
+		for _, s := range h.of(kind.Close.GetEmail()) {
 			s.post(closeEvent{kind.Close})
 		}
 	case *clusterv1.Message_Notice:
@@ -225,18 +225,18 @@ func (h *hub) deliverPresence(ctx context.Context, p *presence, to []recipient, 
 // found is over, and its record may go.
 func (h *hub) notHere(ctx context.Context, p *presence, asked recipient) {
 	h.sendPresence(ctx, p.at.node, &presence{
-		email: asked.email,
+		email: msnp.MakeEmail(asked.email),
 		at:    place{makeNodeID(h.svc.member.ID()), asked.epoch},
 		over:  true,
 		reply: true,
-	}, []recipient{{email: p.email, role: hidden}})
-	h.svc.background(func(ctx context.Context) { h.svc.forget(ctx, asked.email.String(), asked.epoch) })
+	}, []recipient{{email: p.email.String(), role: hidden}})
+	h.svc.background(func(ctx context.Context) { h.svc.forget(ctx, asked.email, asked.epoch) })
 }
 
 // deliverRing hands a call to the newest session of the callee: of several the
 // others are about to end.
 func (h *hub) deliverRing(from string, m *clusterv1.Message) {
-	sessions := h.of(msnp.MakeEmail(m.GetRing().GetCallee()))
+	sessions := h.of(m.GetRing().GetCallee())
 	if len(sessions) == 0 {
 		h.svc.answerRing(from, m.GetAsk(), &clusterv1.RingResult{Outcome: clusterv1.RingResult_OUTCOME_NOT_HERE})
 		return
@@ -260,7 +260,7 @@ func (h *hub) Undelivered(to string, m *clusterv1.Message) {
 			asked[i] = msnp.MakeEmail(p.GetEmail())
 			emails = append(emails, p.GetEmail())
 		}
-		for _, s := range h.of(msnp.MakeEmail(kind.Presence.GetEmail())) {
+		for _, s := range h.of(kind.Presence.GetEmail()) {
 			s.post(unreachableEvent{asked})
 		}
 	case *clusterv1.Message_ListChanged:
@@ -360,7 +360,7 @@ func (h *hub) awaitLeaving(ctx context.Context) bool {
 	return true
 }
 
-func (h *hub) has(s *session) bool { return slices.Contains(h.of(s.email), s) }
+func (h *hub) has(s *session) bool { return slices.Contains(h.of(s.email.String()), s) }
 
 // markerEvent has come through an actor when everything before it has.
 type markerEvent struct{ passed *sync.WaitGroup }

@@ -28,18 +28,19 @@ type lists struct {
 type contact struct {
 	email   msnp.Email
 	details unique.Handle[details]
-	on      msnp.List
 	groups  msnp.GroupSet
+	on      msnp.List
 
+	// What our client was told of the contact, and what the contact's session
+	// at place was told of us: see shown and told.
+	shownStatus, toldStatus msnp.Status
+	shownName, toldName     unique.Handle[msnp.Nick]
 	// place is where the contact's session is, as far as it told us.
 	place place
 	// seen is the newest revision heard of the contact's presence, over the
 	// newest epoch that is known to have ended.
 	seen revision
 	over uint64
-	// shown is what our client was told of the contact, told what the
-	// contact's session at place was told of us.
-	shown, told view
 	// absentSince is when an audit first missed the contact's record, as uptime
 	// tells it, or zero. See session.audit.
 	absentSince time.Duration
@@ -87,24 +88,26 @@ func (r revision) before(o revision) bool {
 	return r.epoch < o.epoch || r.epoch == o.epoch && r.count < o.count
 }
 
-// view is how one user appears to another, one word wide: all who see the user
-// so share it. The zero view is offline.
-type view struct{ seen unique.Handle[appearance] }
-
-// appearance is what a contact list shows of a user who is online.
-type appearance struct {
+// view is how one user appears to another. The zero view is offline. The name is
+// kept once for all who see the user.
+type view struct {
 	status msnp.Status
-	name   msnp.Nick
+	name   unique.Handle[msnp.Nick]
 }
 
-func makeView(status msnp.Status, name msnp.Nick) view {
-	return view{unique.Make(appearance{status, name})}
-}
+func makeView(status msnp.Status, name msnp.Nick) view { return view{status, unique.Make(name)} }
 
-func (v view) offline() bool { return v == view{} }
+func (v view) offline() bool { return v.status == msnp.StatusNone }
 
-// appearance is that of a user who is not offline.
-func (v view) appearance() appearance { return v.seen.Value() }
+// shown is what our client was told of the contact.
+func (c *contact) shown() view { return view{c.shownStatus, c.shownName} }
+
+func (c *contact) setShown(v view) { c.shownStatus, c.shownName = v.status, v.name }
+
+// told is what the contact's session at its place was told of us.
+func (c *contact) told() view { return view{c.toldStatus, c.toldName} }
+
+func (c *contact) setTold(v view) { c.toldStatus, c.toldName = v.status, v.name }
 
 // named returns the name that list x shows for the contact.
 func (c *contact) named(x msnp.List) msnp.Nick {

@@ -35,7 +35,7 @@ func (p *presence) render() {
 
 // recipient is one user for whom a presence is meant.
 type recipient struct {
-	email msnp.Email
+	email string
 	// epoch is that of the session which is to hear it, see clusterv1.Watcher;
 	// of one that is probed, that of the record by which it was found.
 	epoch uint64
@@ -81,8 +81,8 @@ func (m *mailing) to(node nodeID) *letter {
 
 // tell has the contact's session at its place learn v.
 func (m *mailing) tell(c *contact, v view) {
-	c.told = v
-	r := recipient{c.email, c.place.epoch, visible}
+	c.setTold(v)
+	r := recipient{c.email.String(), c.place.epoch, visible}
 	if v.offline() {
 		r.role = hidden
 	}
@@ -93,13 +93,13 @@ func (m *mailing) tell(c *contact, v view) {
 // probe asks the contact's session, which a record says is at p.
 func (m *mailing) probe(c *contact, p place) {
 	l := m.to(p.node)
-	l.to = append(l.to, recipient{c.email, p.epoch, probed})
+	l.to = append(l.to, recipient{c.email.String(), p.epoch, probed})
 }
 
 func (m *mailing) over(node nodeID, c *contact) {
 	l := m.to(node)
 	l.over = true
-	l.to = append(l.to, recipient{email: c.email, role: hidden})
+	l.to = append(l.to, recipient{email: c.email.String(), role: hidden})
 }
 
 // send hands the messages over, behind what the client itself was told.
@@ -108,7 +108,7 @@ func (m *mailing) send(ctx context.Context) {
 	s.flush()
 	said := presence{email: s.email, at: m.at, count: s.count}
 	if s.status.Visible() {
-		said.view = s.appearance()
+		said.view = s.own()
 		said.render()
 	}
 	ended := said
@@ -133,17 +133,16 @@ func (p *presence) toWire(to []recipient) *clusterv1.Presence {
 		Reply: p.reply,
 	}
 	if !p.view.offline() {
-		a := p.view.appearance()
-		w.Status, w.Name = a.status.String(), string(a.name)
+		w.Status, w.Name = p.view.status.String(), string(p.view.name.Value())
 	}
 	for _, r := range to {
 		switch r.role {
 		case visible:
-			w.VisibleTo = append(w.VisibleTo, &clusterv1.Watcher{Email: r.email.String(), Epoch: r.epoch})
+			w.VisibleTo = append(w.VisibleTo, &clusterv1.Watcher{Email: r.email, Epoch: r.epoch})
 		case hidden:
-			w.HiddenFrom = append(w.HiddenFrom, &clusterv1.Watcher{Email: r.email.String(), Epoch: r.epoch})
+			w.HiddenFrom = append(w.HiddenFrom, &clusterv1.Watcher{Email: r.email, Epoch: r.epoch})
 		case probed:
-			w.Probes = append(w.Probes, &clusterv1.Probe{Email: r.email.String(), Epoch: r.epoch})
+			w.Probes = append(w.Probes, &clusterv1.Probe{Email: r.email, Epoch: r.epoch})
 		}
 	}
 	return w
@@ -167,13 +166,13 @@ func fromWire(w *clusterv1.Presence) (*presence, []recipient) {
 	}
 	to := make([]recipient, 0, len(w.GetVisibleTo())+len(w.GetHiddenFrom())+len(w.GetProbes()))
 	for _, r := range w.GetVisibleTo() {
-		to = append(to, recipient{msnp.MakeEmail(r.GetEmail()), r.GetEpoch(), visible})
+		to = append(to, recipient{r.GetEmail(), r.GetEpoch(), visible})
 	}
 	for _, r := range w.GetHiddenFrom() {
-		to = append(to, recipient{msnp.MakeEmail(r.GetEmail()), r.GetEpoch(), hidden})
+		to = append(to, recipient{r.GetEmail(), r.GetEpoch(), hidden})
 	}
 	for _, r := range w.GetProbes() {
-		to = append(to, recipient{msnp.MakeEmail(r.GetEmail()), r.GetEpoch(), probed})
+		to = append(to, recipient{r.GetEmail(), r.GetEpoch(), probed})
 	}
 	return p, to
 }

@@ -24,7 +24,7 @@ func (s *session) welcome() {
 // notify hands a notice to the user it is for, or to everybody.
 func (h *hub) notify(n *clusterv1.Notice) {
 	if n.GetEmail() != "" {
-		for _, s := range h.of(msnp.MakeEmail(n.GetEmail())) {
+		for _, s := range h.of(n.GetEmail()) {
 			s.post(noticeEvent{n})
 		}
 		return

@@ -3,6 +3,7 @@ package notification
 import (
 	"context"
 	"time"
+	"unique"
 
 	"github.com/monarch-msn/monarch/msnp"
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
@@ -59,15 +60,15 @@ func (s *session) viewFor(c *contact) view {
 	if !c.on.Has(msnp.RL) || !msnp.Admits(s.blpAllow, c.on) {
 		return view{}
 	}
-	return s.appearance()
+	return s.own()
 }
 
-// appearance is how those see us who see us at all.
-func (s *session) appearance() view {
-	if now := (appearance{s.status, s.name}); s.own.offline() || s.own.appearance() != now {
-		s.own = makeView(s.status, s.name)
+// own is how those see us who see us at all.
+func (s *session) own() view {
+	if s.ownName == (unique.Handle[msnp.Nick]{}) || s.ownName.Value() != s.name {
+		s.ownName = unique.Make(s.name)
 	}
-	return s.own
+	return view{s.status, s.ownName}
 }
 
 // publish tells every watcher whose view of us has changed. What it tells is
@@ -81,7 +82,7 @@ func (s *session) publish(ctx context.Context) {
 		if c.place == (place{}) {
 			continue
 		}
-		if v := s.viewFor(c); v != c.told {
+		if v := s.viewFor(c); v != c.told() {
 			m.tell(c, v)
 		}
 	}
@@ -162,7 +163,7 @@ func (s *session) lookup(ctx context.Context, contacts []*contact) (map[string]*
 // only if its record is still absent a lease later: Redis may have been emptied,
 // and the contact's node is about to write it again.
 func (s *session) missed(c *contact) {
-	if c.place == (place{}) && c.shown.offline() {
+	if c.place == (place{}) && c.shown().offline() {
 		return
 	}
 	now := s.svc.uptime()
@@ -183,7 +184,8 @@ func (c *contact) moveTo(p place) {
 	if c.ended(p.epoch) || p.epoch < c.place.epoch || p == c.place {
 		return
 	}
-	c.place, c.told = p, view{}
+	c.place = p
+	c.setTold(view{})
 }
 
 // show tells the client how a contact appears now, if that is new to it. nln is
@@ -192,23 +194,22 @@ func (s *session) show(c *contact, v view, nln []byte) {
 	if !c.on.Has(msnp.FL) {
 		v = view{}
 	}
-	if v == c.shown {
+	if v == c.shown() {
 		return
 	}
 	asked := s.roll.awaits(c.email)
-	initial := c.shown.offline() && asked && !s.roll.repair
+	initial := c.shown().offline() && asked && !s.roll.repair
 	if asked && s.roll.repair {
 		s.svc.metrics.repairs.Add(context.Background(), 1)
 	}
-	c.shown = v
+	c.setShown(v)
 	switch {
 	case v.offline():
 		if c.on.Has(msnp.FL) {
 			s.line("FLN").Email(c.email)
 		}
 	case initial:
-		a := v.appearance()
-		s.line("ILN").TrID(s.roll.trid).Status(a.status).Email(c.email).Nick(a.name)
+		s.line("ILN").TrID(s.roll.trid).Status(v.status).Email(c.email).Nick(v.name.Value())
 	case nln != nil:
 		s.flush()
 		s.conn.Send(nln)
@@ -218,15 +219,15 @@ func (s *session) show(c *contact, v view, nln []byte) {
 }
 
 func appendNLN(l *msnp.Line, e msnp.Email, v view) {
-	a := v.appearance()
-	l.Verb("NLN").Status(a.status).Email(e).Nick(a.name)
+	l.Verb("NLN").Status(v.status).Email(e).Nick(v.name.Value())
 }
 
 // end takes the contact's epoch, and all before it, as over.
 func (s *session) end(c *contact, epoch uint64) {
 	c.over = max(c.over, epoch)
 	if c.place.epoch <= epoch {
-		c.place, c.told = place{}, view{}
+		c.place = place{}
+		c.setTold(view{})
 	}
 	if c.seen.epoch <= epoch {
 		s.show(c, view{}, nil)
@@ -321,7 +322,7 @@ func (s *session) hear(c *contact, e presenceEvent) {
 func (s *session) answerProbe(ctx context.Context, c *contact, p *presence) {
 	v := s.viewFor(c)
 	if c.place == p.at {
-		c.told = v
+		c.setTold(v)
 	}
 	s.reply(ctx, p, presence{view: v})
 }
@@ -333,7 +334,7 @@ func (s *session) reply(ctx context.Context, p *presence, answer presence) {
 	answer.at = s.at()
 	answer.count = s.count
 	answer.reply = true
-	to := recipient{p.email, p.at.epoch, visible}
+	to := recipient{p.email.String(), p.at.epoch, visible}
 	if answer.view.offline() {
 		to.role = hidden
 	}

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/monarch-msn/monarch/internal/front"
 	"github.com/monarch-msn/monarch/msnp"
@@ -39,7 +40,8 @@ type session struct {
 	// the record's epoch it is the revision of our presence.
 	count  uint64
 	status msnp.Status
-	own    view // how others see us, as it was asked for last
+	// ownName is name, as views have it.
+	ownName unique.Handle[msnp.Nick]
 
 	userID       uint64
 	name         msnp.Nick

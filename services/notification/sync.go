@@ -192,7 +192,7 @@ func (s *session) reverseAdded(by msnp.Email, friendly msnp.Nick) {
 // reverseRemoved: somebody took the user off FL, and sees the user no more.
 func (s *session) reverseRemoved(c *contact) {
 	c.on &^= msnp.RL
-	c.told = view{}
+	c.setTold(view{})
 	if s.hearsChanges() {
 		s.line("REM").Word("0").List(msnp.RL).Uint(uint64(s.lists.version)).Email(c.email)
 	}
@@ -271,14 +271,16 @@ func (s *session) adopt(ctx context.Context, snap *directoryv1.Snapshot) {
 			before = &contact{email: c.email}
 		}
 		c.place, c.seen, c.over = before.place, before.seen, before.over
-		c.shown, c.told, c.absentSince = before.shown, before.told, before.absentSince
+		c.absentSince = before.absentSince
+		c.setShown(before.shown())
+		c.setTold(before.told())
 		s.tellDifference(before, c)
 		visibility = visibility || before.on&^msnp.FL != c.on&^msnp.FL
 		if c.on.Has(msnp.FL) && !before.on.Has(msnp.FL) {
 			fresh = append(fresh, c)
 		}
 		if !c.on.Has(msnp.FL) {
-			c.shown = view{}
+			c.setShown(view{})
 		}
 	}
 	for _, c := range old.members {
