@@ -128,7 +128,6 @@ func (s *Service) Run(ctx context.Context) error {
 					svc:      s,
 					conn:     conn,
 					listener: l,
-					log:      s.log.With("remote", conn.RemoteAddr()),
 					phase:    msnp.Connected,
 				}
 			})

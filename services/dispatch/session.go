@@ -17,7 +17,6 @@ type session struct {
 	svc      *Service
 	conn     *front.Conn
 	listener *front.Listener
-	log      *slog.Logger
 
 	phase   msnp.Phase
 	dialect *msnp.Dialect
@@ -52,7 +51,7 @@ func (s *session) Leave() {}
 func (s *session) Phase() msnp.Phase      { return s.phase }
 func (s *session) Dialect() *msnp.Dialect { return s.dialect }
 func (s *session) Lines() *msnp.Line      { return &s.out }
-func (s *session) Log() *slog.Logger      { return s.log }
+func (s *session) Log() *slog.Logger      { return s.svc.log.With("remote", s.conn.RemoteAddr()) }
 func (s *session) Entered() bool          { return false }
 
 // handleVER chooses the dialect, as the notification node will again.
@@ -121,7 +120,7 @@ func (s *session) handleUSR(ctx context.Context, cmd *msnp.Command) error {
 	}
 	to, err := cluster.AddressFor(node, s.listener.Name, s.conn.LocalAddr().Addr())
 	if err != nil {
-		s.log.Error("refer to a notification node", "error", err)
+		s.Log().Error("refer to a notification node", "error", err)
 		return front.Closing(front.ReasonRefused, msnp.CodeBusy)
 	}
 	s.dialect.AppendReferral(&s.out, cmd.TrID, to, s.listener.Address(s.conn))
