@@ -7,10 +7,28 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// post publishes what the outbox holds until ctx ends: one round at a time on
-// each server, so that on Redis Cluster one that does not answer holds up the
-// destinations that it has, and no others.
+// post publishes what the outbox holds until ctx ends, one round at a time.
 func (m *Member) post(ctx context.Context) {
+	if m.c.sharded {
+		m.postSharded(ctx)
+		return
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.out.wake:
+		}
+		for to := m.out.waiting(); len(to) > 0 && ctx.Err() == nil; to = m.out.waiting() {
+			m.postRound(ctx, m.round(ctx, to))
+		}
+	}
+}
+
+// postSharded is post for Redis Cluster: one round at a time on each server, so
+// that one that does not answer holds up the destinations that it has, and no
+// others.
+func (m *Member) postSharded(ctx context.Context) {
 	var (
 		posting sync.WaitGroup
 		busy    = make(map[any]bool) // servers with a round under way
@@ -25,9 +43,6 @@ func (m *Member) post(ctx context.Context) {
 		case server := <-free:
 			delete(busy, server)
 		}
-		if !m.c.sharded && len(busy) > 0 {
-			continue
-		}
 		ready := make(map[any][]string)
 		for _, to := range m.out.waiting() {
 			if server := m.c.shard(ctx, m.c.keys.inbox(to)); !busy[server] {
@@ -35,11 +50,7 @@ func (m *Member) post(ctx context.Context) {
 			}
 		}
 		for server, to := range ready {
-			round, stale := m.out.take(to)
-			if len(stale) > 0 {
-				m.giveUp(ctx, stale)
-				m.out.discard(stale)
-			}
+			round := m.round(ctx, to)
 			if len(round) == 0 {
 				continue
 			}
@@ -55,11 +66,21 @@ func (m *Member) post(ctx context.Context) {
 	}
 }
 
+// round takes the next round for some destinations out of the outbox.
+func (m *Member) round(ctx context.Context, to []string) []*batch {
+	round, stale := m.out.take(to)
+	if len(stale) > 0 {
+		m.giveUp(ctx, stale)
+		m.out.discard(stale)
+	}
+	return round
+}
+
 // postRound publishes a round of batches. While Redis is away it tries again
 // until they are too old.
 func (m *Member) postRound(ctx context.Context, round []*batch) {
 	var wait backoff
-	for {
+	for len(round) > 0 {
 		var again []*batch
 		reached, errs := m.publish(ctx, round)
 		for i, b := range round {
@@ -73,11 +94,10 @@ func (m *Member) postRound(ctx context.Context, round []*batch) {
 				again = append(again, b)
 			}
 		}
-		if len(again) == 0 {
-			return
+		if len(again) > 0 {
+			m.log.Debug("publish again", "batches", len(again))
+			wait.sleep(ctx)
 		}
-		m.log.Debug("publish again", "batches", len(again))
-		wait.sleep(ctx)
 		round = again
 	}
 }
