@@ -306,7 +306,7 @@ func answer(f fields) error {
 	if len(f[0]) == 3 && f[0][0] <= '9' {
 		return codeError(f[0])
 	}
-	return fmt.Errorf("the switchboard sent %q", f)
+	return f.unexpected()
 }
 
 func (m *member) say(conn *conn, command string) error {

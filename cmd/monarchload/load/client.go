@@ -113,10 +113,15 @@ type errSentAway string
 
 func (e errSentAway) Error() string { return "the server said OUT " + string(e) }
 
+// errUnexpected is a line that no server sends there.
+type errUnexpected string
+
+func (e errUnexpected) Error() string { return fmt.Sprintf("the server sent %q", string(e)) }
+
 // hear takes in one command.
 func (c *client) hear(conn *conn, line, payload []byte) error {
 	if len(line) < 3 {
-		return fmt.Errorf("the server sent %q", line)
+		return errUnexpected(line)
 	}
 	switch string(line[:3]) {
 	case "NLN": // NLN state handle friendly
@@ -147,7 +152,7 @@ func (c *client) hear(conn *conn, line, payload []byte) error {
 			c.refused(split(line), conn.at)
 			return nil
 		}
-		return fmt.Errorf("the server sent %q", line)
+		return errUnexpected(line)
 	}
 	return nil
 }
@@ -237,8 +242,14 @@ func reason(err error) string {
 		return "timeout"
 	case errors.Is(err, errMalformed), errors.Is(err, errTooLong):
 		return "malformed"
+	case errors.As(err, new(errUnexpected)):
+		return "unexpected answer"
 	}
-	return "broken"
+	// The system's own words, such as "connection refused".
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
+		err = next
+	}
+	return err.Error()
 }
 
 // gone takes a client out whose connection has ended: nobody waits for it any
@@ -253,6 +264,9 @@ func (c *client) gone() {
 		return
 	}
 	c.run.online.Add(-1)
+	if c.pending.Load() > 0 {
+		c.giveUp(c.seq.Load(), c.run.now(), true)
+	}
 	for i := range c.contacts {
 		if k := &c.contacts[i]; k.visible {
 			c.run.clients[k.who].unwatched(c)

@@ -153,6 +153,11 @@ func (c *conn) close() { c.nc.Close() }
 // but none of which more matters.
 type fields [8][]byte
 
+// unexpected is the error of a line that no server sends there.
+func (f fields) unexpected() error {
+	return errUnexpected(bytes.TrimRight(bytes.Join(f[:], []byte(" ")), " "))
+}
+
 func split(line []byte) (f fields) {
 	for i := range f {
 		end := bytes.IndexByte(line, ' ')

@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync/atomic"
 )
 
 // dialer opens connections, from one local address after the other.
 type dialer struct {
 	dispatch string // with an IP address in place of a name
 	sources  []net.Dialer
-	next     atomic.Uint32
 }
 
 // newDialer looks dispatch up, once for all.

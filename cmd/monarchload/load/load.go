@@ -119,9 +119,10 @@ type run struct {
 	// What is due within [from, until) counts. Nanoseconds since base.
 	from, until atomic.Int64
 
-	stays   stays
-	online  atomic.Int64
-	leaving atomic.Bool // everybody logs out
+	stays     stays
+	farewells farewells
+	online    atomic.Int64
+	leaving   atomic.Bool // everybody logs out
 
 	// connections are the goroutines of all connections.
 	connections sync.WaitGroup

@@ -129,7 +129,7 @@ func (c *client) ask(conn *conn, verb, args string) (fields, error) {
 	}
 	f := split(line)
 	if got, ok := number(f[1]); !ok || got != trid {
-		return f, fmt.Errorf("answer to %s: %q", verb, line)
+		return f, errUnexpected(line)
 	}
 	if string(f[0]) != verb && len(f[0]) == 3 && f[0][0] <= '9' {
 		return f, codeError(f[0])
@@ -145,7 +145,7 @@ func (c *client) authenticate(conn *conn) (next string, err error) {
 		return "", err
 	}
 	if string(f[2]) != c.run.cfg.Dialect {
-		return "", fmt.Errorf("the server speaks %q", f[2])
+		return "", f.unexpected()
 	}
 	if _, err = c.ask(conn, "INF", ""); err != nil {
 		return "", err
@@ -157,14 +157,14 @@ func (c *client) authenticate(conn *conn) (next string, err error) {
 		return string(f[3]), nil
 	}
 	if string(f[0]) != "USR" || string(f[3]) != "S" {
-		return "", fmt.Errorf("answer to USR I: %q", f)
+		return "", f.unexpected()
 	}
 	sum := msnp.Respond(string(f[4]), c.password)
 	if f, err = c.ask(conn, "USR", " MD5 S "+hex.EncodeToString(sum[:])); err != nil {
 		return "", err
 	}
 	if string(f[2]) != "OK" || string(f[3]) != c.email {
-		return "", fmt.Errorf("answer to USR S: %q", f)
+		return "", f.unexpected()
 	}
 	if c.name != string(f[4]) {
 		c.name = string(f[4])
@@ -204,7 +204,7 @@ func (c *client) goOnline(conn *conn) error {
 				c.pending.Store(0)
 				return nil
 			}
-			err = fmt.Errorf("answer to CHG: %q", line)
+			err = errUnexpected(line)
 			break
 		}
 		if f := split(line); len(f[0]) == 3 && f[0][0] <= '9' {
@@ -251,14 +251,14 @@ func (c *client) readLists(conn *conn, syn uint32) error {
 		case "LST": // LST TrID list ver i n handle name
 			if string(f[2]) != list {
 				if at != of {
-					return fmt.Errorf("list %s ends at %d of %d", list, at, of)
+					return errUnexpected(line)
 				}
 				list, at = string(f[2]), 0
 			}
 			i, _ := number(f[4])
 			n, _ := number(f[5])
 			if n != 0 && i != at+1 || i > n || at > 0 && n != of {
-				return fmt.Errorf("list %s goes on from %d of %d to %q", list, at, of, line)
+				return errUnexpected(line)
 			}
 			at, of = i, n
 			if other := c.run.byEmail[string(f[6])]; n > 0 && other != nil {

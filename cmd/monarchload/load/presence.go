@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/monarch-msn/monarch/msnp"
@@ -180,7 +181,7 @@ func (c *client) see(who, state, name []byte, at int64) {
 		status, ok = msnp.ParseStatus(state)
 	}
 	steady := s.steady.Load()
-	if !ok || steady && (status == offline || string(name) != s.name) {
+	if !ok || steady && status != offline && string(name) != s.name {
 		f.seen(&f.changed, "%s sees %s in state %q under the name %q", c.email, s.email, state, name)
 		return
 	}
@@ -197,7 +198,7 @@ func (c *client) see(who, state, name []byte, at int64) {
 	}
 	seen, shown, lost, visible := k.seq, k.shown, k.lost, k.visible
 	k.shown = status
-	if !steady || !c.steady.Load() {
+	if !steady || !c.steady.Load() || status == offline {
 		// Somebody who comes and goes, or has just come, is involved.
 		if status != offline {
 			k.seq = 1
@@ -205,6 +206,9 @@ func (c *client) see(who, state, name []byte, at int64) {
 		c.known.Unlock()
 		if status == shown {
 			f.seen(&f.doubled, "%s is told twice that %s is %s", c.email, s.email, state)
+		}
+		if steady && status == offline {
+			c.run.farewells.add(c, s, at)
 		}
 		return
 	}
@@ -237,6 +241,44 @@ func (c *client) see(who, state, name []byte, at int64) {
 	default:
 		f.seen(&f.changed, "%s is told that %s is %s, which was never so", c.email, s.email, state)
 	}
+}
+
+// farewells are those of whom was said that they are offline, and who did not
+// know yet that their connections have ended: nobody says which of two lines on
+// two connections comes first.
+type farewells struct {
+	mu  sync.Mutex
+	all []farewell
+}
+
+type farewell struct {
+	watcher, gone *client
+	at            int64
+}
+
+func (f *farewells) add(watcher, gone *client, at int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all = append(f.all, farewell{watcher, gone, at})
+}
+
+// check counts those who were said to be gone before then, and are not. It
+// returns how many are left to be checked.
+func (f *farewells) check(before int64) (left int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all = slices.DeleteFunc(f.all, func(one farewell) bool {
+		if !one.gone.steady.Load() {
+			return true
+		}
+		if one.at >= before {
+			return false
+		}
+		faults := &one.gone.run.faults
+		faults.seen(&faults.changed, "%s is told that %s is offline, who is not", one.watcher.email, one.gone.email)
+		return true
+	})
+	return len(f.all)
 }
 
 // wasEver reports whether a client has been in a status by its change of

@@ -64,9 +64,16 @@ func TestPresenceIsComparedWithTheModel(t *testing.T) {
 			s.changes("ann")
 			s.hears("bob", "NLN BSY ann@ Nom")
 		}, counts{changed: 1}},
-		{"somebody online goes offline", func(s *stage) {
+		{"somebody online is said to be offline", func(s *stage) {
 			s.hears("bob", "FLN ann@")
+			s.sweep(0)
+			s.farewells.check(s.now())
 		}, counts{changed: 1}},
+		{"somebody is said to be offline before they know it", func(s *stage) {
+			s.hears("bob", "FLN ann@")
+			s.client("ann").gone()
+			s.settleUp()
+		}, counts{}},
 		{"somebody who is not on the list", func(s *stage) {
 			s.client("bob").contacts = s.client("bob").contacts[1:]
 			s.hears("bob", "NLN BSY ann@ Name")

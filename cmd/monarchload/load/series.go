@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 )
@@ -79,9 +80,14 @@ func (r *run) second() Second {
 	return s
 }
 
+// grace is how long somebody of whom was said that they are offline may take to
+// notice.
+const grace = time.Second
+
 // sweep gives up what was begun longer ago than that.
 func (r *run) sweep(age int64) {
 	at := r.now()
+	r.farewells.check(at - int64(grace))
 	for _, c := range r.clients {
 		c.overdue(at-age, at)
 		if e := c.edit.Load(); e != nil {
@@ -106,7 +112,13 @@ func (r *run) opened() []*room {
 }
 
 // settleUp gives up whatever is still under way at the end.
-func (r *run) settleUp() { r.sweep(0) }
+func (r *run) settleUp() {
+	r.sweep(0)
+	for until := r.now() + int64(grace); r.farewells.check(0) > 0 && r.now() < until; {
+		time.Sleep(10 * time.Millisecond)
+	}
+	r.farewells.check(math.MaxInt64)
+}
 
 // leave logs everybody out, and returns when all connections have ended.
 func (r *run) leave() {
