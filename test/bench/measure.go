@@ -84,8 +84,11 @@ func (m measurement) faults() string {
 	if m.Faultless() && len(m.Errors) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d lost, %d doubled, %d changed, %d out of order, errors %v: %s",
-		m.Lost, m.Doubled, m.Changed, m.OutOfOrder, m.Errors, strings.Join(m.Examples, "; "))
+	says := fmt.Sprintf("%d lost, %d doubled, %d changed, %d out of order", m.Lost, m.Doubled, m.Changed, m.OutOfOrder)
+	for _, kind := range m.ErrorKinds() {
+		says += fmt.Sprintf(", %d %s", m.Errors[kind], kind)
+	}
+	return strings.Join(append([]string{says}, m.Examples...), "; ")
 }
 
 // load runs monarchload and returns its document. working is called once the

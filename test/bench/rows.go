@@ -66,9 +66,6 @@ func rows(window time.Duration) []row {
 		return append([]string{mode, "--warmup", "1s", "--duration", window.String()}, more...)
 	}
 	changes := closed("presence", "--under-way", "64")
-	// So that all have come online at the end of the window, and nobody has left.
-	const comingRate = 400
-	coming := time.Duration(float64(users.size) / comingRate * float64(time.Second))
 	all := []row{
 		{
 			name: "login", title: "login and logout, contacts away", on: nodes(1), beside: stub, crowd: users,
@@ -77,8 +74,8 @@ func rows(window time.Duration) []row {
 		{
 			name: "crowd", title: "login, until all 1,000 are online", on: nodes(1), beside: stub, crowd: users,
 			load: []string{
-				"login", "--rate", fmt.Sprint(comingRate), "--stay", "1h",
-				"--warmup", "0s", "--duration", coming.String(),
+				"login", "--warmup", "0s", "--duration", "1m", "--under-way", "16",
+				"--operations", fmt.Sprint(users.size), "--stay", "1h",
 			},
 			figures: perLogin(),
 		},
