@@ -70,16 +70,16 @@ func rarity(all []load.Percentile) []point {
 	return points
 }
 
-func seconds(x float64) string { return fmt.Sprintf("%g s", x) }
+func seconds(x float64) string { return fmt.Sprintf("%.6g s", x) }
 
 func count(y float64) string {
 	switch {
 	case y >= 1e6:
-		return fmt.Sprintf("%g M", y/1e6)
+		return fmt.Sprintf("%.6g M", y/1e6)
 	case y >= 1e4:
-		return fmt.Sprintf("%g k", y/1e3)
+		return fmt.Sprintf("%.6g k", y/1e3)
 	}
-	return fmt.Sprintf("%g", y)
+	return fmt.Sprintf("%.6g", y)
 }
 
 func share(x float64) string { return fmt.Sprintf("%.6g %%", 100-100/x) }
@@ -173,7 +173,7 @@ type plot struct {
 
 // mark is a number at an axis.
 type mark struct {
-	At   float64
+	At   string
 	Text string
 }
 
@@ -197,10 +197,10 @@ func newPlot(title, unit string, x, y axis, curves ...curve) plot {
 	toX := func(v float64) float64 { return left + x.at(v)*(right-left) }
 	toY := func(v float64) float64 { return bottom - y.at(v)*(bottom-top) }
 	for _, v := range x.ticks() {
-		p.X = append(p.X, mark{toX(v), x.tick(round(v))})
+		p.X = append(p.X, mark{fmt.Sprintf("%.1f", toX(v)), x.tick(v)})
 	}
 	for _, v := range y.ticks() {
-		p.Y = append(p.Y, mark{toY(v), y.tick(round(v))})
+		p.Y = append(p.Y, mark{fmt.Sprintf("%.1f", toY(v)), y.tick(v)})
 	}
 	for i, c := range curves {
 		if len(c.points) == 0 {
@@ -213,15 +213,6 @@ func newPlot(title, unit string, x, y axis, curves ...curve) plot {
 		p.Curves = append(p.Curves, drawn{c.name, i + 1, b.String()})
 	}
 	return p
-}
-
-// round takes away what adding up steps has left behind.
-func round(v float64) float64 {
-	if v == 0 {
-		return 0
-	}
-	unit := math.Pow(10, math.Floor(math.Log10(math.Abs(v)))-6)
-	return math.Round(v/unit) * unit
 }
 
 var page = template.Must(template.New("report").Parse(`<!doctype html>
