@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"unicode"
 
@@ -114,7 +115,17 @@ func (a *app) do(c common, cfg load.Config) error {
 		return usageError{err}
 	}
 	if !c.Quiet {
-		cfg.Progress = func(s load.Second) { printSecond(a.err, s) }
+		var mu sync.Mutex
+		cfg.Progress = func(s load.Second) {
+			mu.Lock()
+			defer mu.Unlock()
+			printSecond(a.err, s)
+		}
+		cfg.Measuring = func() {
+			mu.Lock()
+			defer mu.Unlock()
+			fmt.Fprintln(a.err, "measuring")
+		}
 	}
 	result, err := load.Run(a.ctx, cfg)
 	if result != nil {

@@ -85,8 +85,10 @@ type Config struct {
 	Measure []int // processes whose CPU time and memory are measured
 	Targets Targets
 
-	// Progress, unless nil, is called each second.
-	Progress func(Second)
+	// Progress, unless nil, is called each second, Measuring as the window
+	// begins.
+	Progress  func(Second)
+	Measuring func()
 }
 
 // accounts are those that are used.
@@ -208,14 +210,26 @@ func (r *run) work(ctx context.Context, before []Process) (*Result, error) {
 	}
 
 	var driving sync.WaitGroup
-	begin := r.now()
-	for _, p := range pacers {
-		p.fill()
-		driving.Go(func() { p.run(ctx, begin) })
+	drive := func() {
+		begin := r.now()
+		for _, p := range pacers {
+			p.fill()
+			driving.Go(func() { p.run(ctx, begin) })
+		}
 	}
 	// An end ahead of time makes the window shorter; what was seen is reported.
-	interrupted := sleep(ctx, r.cfg.Warmup)
+	var interrupted error
+	if r.cfg.Warmup > 0 {
+		drive()
+		interrupted = sleep(ctx, r.cfg.Warmup)
+	}
 	start, err := r.open(pacers)
+	if r.cfg.Measuring != nil {
+		r.cfg.Measuring()
+	}
+	if r.cfg.Warmup == 0 {
+		drive()
+	}
 	if err == nil {
 		if interrupted == nil {
 			interrupted = r.awaitEnd(ctx, pacers)
