@@ -224,12 +224,12 @@ func (s *session) reclaim(ctx context.Context) bool {
 		s.conn.Close(front.ReasonDisplaced)
 		return false
 	case err != nil:
-		s.log.Warn("reclaim session", "error", err)
+		s.Log().Warn("reclaim session", "error", err)
 		s.svc.auditor.again(s, time.Now().Add(s.svc.lease()))
 		return false
 	}
 	if changed {
-		s.log.Info("session claimed anew", "epoch", s.record.GetEpoch(), "node", s.record.GetNode())
+		s.Log().Info("session claimed anew", "epoch", s.record.GetEpoch(), "node", s.record.GetNode())
 	}
 	for _, d := range displaced {
 		s.svc.hub.displace(ctx, d)

@@ -28,10 +28,10 @@ var refusals = map[directoryv1.Reason]msnp.Code{
 // again.
 func (s *session) loginCode(err error) msnp.Code {
 	if reason := rpc.Reason(err); reason != directoryv1.Reason_REASON_UNSPECIFIED {
-		s.log.Info("login refused", "email", s.email, "reason", reason)
+		s.Log().Info("login refused", "email", s.email, "reason", reason)
 		return msnp.CodeAuthentication
 	}
-	s.log.Warn("login failed", "email", s.email, "error", err)
+	s.Log().Warn("login failed", "email", s.email, "error", err)
 	return msnp.CodeBusy
 }
 

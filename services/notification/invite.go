@@ -40,7 +40,7 @@ func (s *session) handleXFR(ctx context.Context, cmd *msnp.Command) error {
 	defer cancel()
 	node, err := s.svc.member.View().PickAlive(call, clusterv1.Role_ROLE_SWITCHBOARD)
 	if err != nil {
-		s.log.Warn("no switchboard to refer to", "error", err)
+		s.Log().Warn("no switchboard to refer to", "error", err)
 		return msnp.CodeSwitchboardFailed
 	}
 	to, err := cluster.AddressFor(node, s.listener.Name, s.conn.LocalAddr().Addr())
@@ -51,7 +51,7 @@ func (s *session) handleXFR(ctx context.Context, cmd *msnp.Command) error {
 		Email: s.email.String(), Name: string(s.name.Or(s.email)), Dialect: s.dialect.String(), Node: node.GetId(),
 	}, ticketTime)
 	if err != nil {
-		s.log.Warn("issue ticket", "error", err)
+		s.Log().Warn("issue ticket", "error", err)
 		return msnp.CodeSwitchboardFailed
 	}
 	s.tickets = append(s.tickets, now)
@@ -106,7 +106,7 @@ func (s *session) handleRing(ctx context.Context, e ringEvent) *clusterv1.RingRe
 	to, err := cluster.AddressFor(&clusterv1.Node{Id: e.from, Addresses: e.msg.GetAddresses()},
 		s.listener.Name, s.conn.LocalAddr().Addr())
 	if err != nil {
-		s.log.Error("ring", "error", err)
+		s.Log().Error("ring", "error", err)
 		return no
 	}
 	s.line("RNG").Word(e.msg.GetSessionId()).Word(to).Word("CKI").Word(e.msg.GetCookie()).

@@ -113,7 +113,7 @@ func (s *session) sendAway(ctx context.Context, cmd *msnp.Command) error {
 	}
 	to, err := cluster.AddressFor(node, s.listener.Name, s.conn.LocalAddr().Addr())
 	if err != nil {
-		s.log.Warn("refer to another node", "error", err)
+		s.Log().Warn("refer to another node", "error", err)
 		return refused(msnp.CodeBusy)
 	}
 	s.dialect.AppendReferral(s.Lines(), cmd.TrID, to, s.listener.Address(s.conn))
@@ -168,7 +168,7 @@ func (s *session) authenticate(ctx context.Context, cmd *msnp.Command, p *msnp.P
 		HasMail:   s.svc.cfg.Mail,
 		MSPAuth:   s.record.GetId(),
 	})
-	s.log.Info("login", "dialect", s.dialect.String(), "epoch", s.record.GetEpoch())
+	s.Log().Info("login", "dialect", s.dialect.String(), "epoch", s.record.GetEpoch())
 	return nil
 }
 
@@ -182,7 +182,6 @@ func refused(err error) error {
 // written before the lists are read. Whoever edits these lists meanwhile is
 // either in the snapshot or finds the record and sends ListChanged.
 func (s *session) open(ctx context.Context) error {
-	s.log = s.log.With("email", s.email)
 	s.svc.hub.add(s)
 	// A resync from here on includes the session: what is lost while it reads
 	// its lists is found by the audit behind the login.

@@ -290,7 +290,6 @@ func (s *Service) open(conn *front.Conn, l *front.Listener) *session {
 		svc:      s,
 		conn:     conn,
 		listener: l,
-		log:      s.log.With("remote", conn.RemoteAddr()),
 		phase:    msnp.Connected,
 	}
 }

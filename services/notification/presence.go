@@ -113,7 +113,7 @@ func (s *session) reach(ctx context.Context, contacts []*contact, roll *rollCall
 	if err != nil {
 		// Nobody knows where we are now, and what is said to our predecessor is
 		// not for us: try again, also where no resync follows.
-		s.log.Warn("look up contacts", "error", err)
+		s.Log().Warn("look up contacts", "error", err)
 		s.svc.auditor.again(s, time.Now().Add(time.Second))
 		roll.finish()
 		return
@@ -385,7 +385,7 @@ func (s *session) buryPredecessor(ctx context.Context, displaced *clusterv1.Sess
 	watchers := s.lists.on(msnp.RL)
 	found, err := s.lookup(ctx, watchers)
 	if err != nil {
-		s.log.Warn("look up the watchers of a displaced session", "error", err)
+		s.Log().Warn("look up the watchers of a displaced session", "error", err)
 		return
 	}
 	m := s.newMailing()

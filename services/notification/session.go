@@ -20,7 +20,6 @@ type session struct {
 	svc      *Service
 	conn     *front.Conn
 	listener *front.Listener
-	log      *slog.Logger
 
 	turn sync.Mutex
 	box  box
@@ -141,8 +140,16 @@ func (s *session) countLogin(before msnp.Phase) {
 
 func (s *session) Phase() msnp.Phase      { return s.phase }
 func (s *session) Dialect() *msnp.Dialect { return s.dialect }
-func (s *session) Log() *slog.Logger      { return s.log }
 func (s *session) Entered() bool          { return s.loggedIn() }
+
+// Log returns a logger that says whose session it is. It is made for each line:
+// a session logs a few in its life, and would keep it for all of that.
+func (s *session) Log() *slog.Logger {
+	if s.record == nil {
+		return s.svc.log.With("remote", s.conn.RemoteAddr())
+	}
+	return s.svc.log.With("remote", s.conn.RemoteAddr(), "email", s.email)
+}
 
 // Lines returns where this turn's lines are written.
 func (s *session) Lines() *msnp.Line {
@@ -158,7 +165,7 @@ func (s *session) loggedIn() bool {
 }
 
 func (s *session) fault(what string, panicked any) {
-	s.log.Error(what, "panic", panicked, "stack", string(debug.Stack()))
+	s.Log().Error(what, "panic", panicked, "stack", string(debug.Stack()))
 	s.conn.Close(front.ReasonInternal)
 }
 
@@ -201,6 +208,6 @@ func (s *session) Leave() {
 	}
 	s.svc.releases.release(s.record)
 	if wasIn {
-		s.log.Info("logout", "reason", s.conn.Reason())
+		s.Log().Info("logout", "reason", s.conn.Reason())
 	}
 }

@@ -125,7 +125,7 @@ func (s *session) notifyTouched(ctx context.Context, touched []*directoryv1.Touc
 	defer cancel()
 	found, err := s.svc.cluster.Lookup(ctx, emails)
 	if err != nil {
-		s.log.Warn("look up whose lists an edit has changed", "error", err)
+		s.Log().Warn("look up whose lists an edit has changed", "error", err)
 		return
 	}
 	for _, t := range touched {
@@ -237,7 +237,7 @@ func (s *session) refresh(ctx context.Context) {
 	answer, err := s.svc.directory.Snapshot(ctx, &directoryv1.SnapshotRequest{Email: s.email.String()})
 	if err != nil {
 		s.doubt()
-		s.log.Warn("read lists again", "error", err)
+		s.Log().Warn("read lists again", "error", err)
 		if rpc.Reason(err) != directoryv1.Reason_REASON_UNSPECIFIED {
 			// The account is gone or disabled, and its session with it.
 			s.conn.Close(front.ReasonOperator)
