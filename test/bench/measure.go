@@ -58,7 +58,7 @@ func (w *world) measure(ctx context.Context, r row, on setup, want *profiles) (m
 		args = append(args, "--measure", strconv.Itoa(p.pid()))
 	}
 	count := w.redis.count(ctx)
-	document, err := w.load(ctx, args, r.crowd.size, func() error { return want.fetch(ctx, s, r, on) })
+	document, err := w.load(ctx, args, func() error { return want.fetch(ctx, s, r, on) })
 	executed := count()
 	if err != nil {
 		return m, err
@@ -91,9 +91,9 @@ func (m measurement) faults() string {
 	return strings.Join(append([]string{says}, m.Examples...), "; ")
 }
 
-// load runs monarchload and returns its document. working is called once the
-// operations have begun, or all of so many clients are online.
-func (w *world) load(ctx context.Context, args []string, clients int, working func() error) ([]byte, error) {
+// load runs monarchload and returns its document. measuring is called when the
+// window begins.
+func (w *world) load(ctx context.Context, args []string, measuring func() error) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(w.bin, "monarchload"), args...)
 	dieWithParent(cmd)
 	var document, said bytes.Buffer
@@ -106,13 +106,10 @@ func (w *world) load(ctx context.Context, args []string, clients int, working fu
 		return nil, fmt.Errorf("start monarchload: %w", err)
 	}
 	var aside errgroup.Group
-	begun, all := false, fmt.Sprintf(" %d online", clients)
 	for lines := bufio.NewScanner(progress); lines.Scan(); {
-		line := lines.Text()
-		fmt.Fprintln(&said, line)
-		if !begun && (strings.Contains(line, "operations/s") || strings.Contains(line, all)) {
-			begun = true
-			aside.Go(working)
+		fmt.Fprintln(&said, lines.Text())
+		if lines.Text() == "measuring" {
+			aside.Go(measuring)
 		}
 	}
 	err = cmd.Wait()
