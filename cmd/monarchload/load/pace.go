@@ -61,9 +61,11 @@ func (p *pacer) run(ctx context.Context, begin int64) {
 	p.running++
 	p.mu.Unlock()
 	defer p.dropped()
+	bell := newAlarm()
+	defer bell.close()
 	for k := 0; ; k++ {
 		due := begin + int64(float64(k)/p.rate*1e9)
-		if !p.await(ctx, due) {
+		if !p.await(ctx, bell, due) {
 			return
 		}
 		for {
@@ -80,18 +82,24 @@ func (p *pacer) run(ctx context.Context, begin int64) {
 	}
 }
 
+// aSleep is how long nobody is woken who sleeps.
+const aSleep = 10 * time.Millisecond
+
 // await waits until something is due. It returns false if it will not be begun.
-func (p *pacer) await(ctx context.Context, due int64) bool {
-	if d := due - p.tally.run.now(); d > 0 {
-		t := time.NewTimer(time.Duration(d))
+func (p *pacer) await(ctx context.Context, bell alarm, due int64) bool {
+	if d := time.Duration(due - p.tally.run.now()); d > aSleep {
+		t := time.NewTimer(d - aSleep/2)
 		defer t.Stop()
 		select {
 		case <-t.C:
-		case <-p.stopped: // Whatever is due now is after the end.
+		case <-p.stopped: // Whatever is due from now on is after the end.
 			return false
 		case <-ctx.Done():
 			return false
 		}
+	}
+	if d := time.Duration(due - p.tally.run.now()); d > 0 {
+		bell.sleep(d)
 	}
 	return due < p.until.Load() && ctx.Err() == nil
 }
