@@ -252,15 +252,18 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// gone takes a client out whose connection has ended: nobody waits for it any
-// more.
+// gone takes a client out whose connection has ended.
 func (c *client) gone() {
 	c.mu.Lock()
 	c.conn.close()
 	c.conn = nil
 	c.mu.Unlock()
-	wasSteady := c.steady.Swap(false)
-	if !wasSteady {
+	c.excuse()
+}
+
+// excuse lets nobody wait any more for a client that was steady and has gone.
+func (c *client) excuse() {
+	if !c.steady.Swap(false) {
 		return
 	}
 	c.run.online.Add(-1)

@@ -36,6 +36,15 @@ func (r *run) link(up []*client) {
 		c.steady.Store(true)
 	}
 	r.online.Add(int64(len(up)))
+	// Who has gone meanwhile was not steady yet.
+	for _, c := range up {
+		c.mu.Lock()
+		left := c.conn == nil
+		c.mu.Unlock()
+		if left {
+			c.excuse()
+		}
+	}
 }
 
 // admits reports whether the lists of c let w see it.
@@ -64,9 +73,12 @@ func (r *run) awaitAll(ctx context.Context, up []*client) error {
 	return nil
 }
 
-// seesAll reports whether the client has seen all it may see. If it is late
-// enough, it has.
+// seesAll reports whether the client has seen all it may see, or is gone. If it
+// is late enough, it has.
 func (c *client) seesAll(late bool) bool {
+	if !c.steady.Load() {
+		return true
+	}
 	c.known.Lock()
 	defer c.known.Unlock()
 	for i := range c.contacts {
