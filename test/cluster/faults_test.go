@@ -118,6 +118,10 @@ var redisTroubles = []trouble{
 		name:    "Redis is emptied while nobody does anything",
 		promise: "no client is told anything",
 		play: func(ctx context.Context, s *scene) (string, error) {
+			if _, _, err := s.take([]*network.Process{s.Redis.Process}); err != nil {
+				return "", err
+			}
+			defer s.give(s.Redis.Process)
 			quiet := make(chan error, 1)
 			go func() { quiet <- s.crowd.Hold(ctx, leaseTime+5*time.Second) }()
 			time.Sleep(time.Second) // the crowd has come to rest, or will while this happens
