@@ -63,7 +63,9 @@ test-compose: ## Start deploy/compose with a Docker engine, use it, stop nodes u
 # The upgrade is tested from the last commit with another server, or from that
 # which MONARCH_TEST_PREVIOUS names: MONARCH_TEST_PREVIOUS=v1.0 make test
 # The race detector looks at Go. In the C of SQLite, which came to be Go by
-# translation, it finds nothing and takes most of the time of many a test.
+# translation, it finds nothing and takes most of the time of many a test. All
+# other packages are looked at: they share generic functions, and the linker takes
+# one of the same for all.
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false
 
 .PHONY: test
