@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"runtime/debug"
 
 	"github.com/monarch-msn/monarch/internal/node"
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
@@ -21,12 +20,6 @@ type notificationCmd struct {
 	Process   node.Flags          `embed:""`
 }
 
-// garbagePercent is what GOGC is for a notification node where it is not set.
-// Nearly all of the node's memory is sessions that do nothing. With the 100 that
-// is usual, as much again would be garbage; half of that takes a quarter off
-// each session, and no more time than can be measured.
-const garbagePercent = 50
-
 func (c *notificationCmd) run(ctx context.Context, _, stderr io.Writer) int {
 	points, err := c.Clients.endpoints()
 	if err != nil {
@@ -34,9 +27,6 @@ func (c *notificationCmd) run(ctx context.Context, _, stderr io.Writer) int {
 	}
 	if err := advertised(points); err != nil {
 		return misused(stderr, err)
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
 	}
 	return node.Run(ctx, "notification", c.Process, func(ctx context.Context, p *node.Process) (err error) {
 		conn, err := c.Directory.dial(p, "")
@@ -74,6 +64,6 @@ func (c *notificationCmd) run(ctx context.Context, _, stderr io.Writer) int {
 			_, err := calls.Versions(ctx, new(directoryv1.VersionsRequest))
 			return err
 		})
-		return p.Serve(ctx, greeting, reachable(p, points, resolve), node.Service{Name: "notification", Run: svc.Run, Drain: svc.Drain})
+		return p.Serve(ctx, greeting, reachable(p, points, resolve), thrift(os.Getenv("GOGC")), node.Service{Name: "notification", Run: svc.Run, Drain: svc.Drain})
 	})
 }
