@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -70,6 +71,10 @@ func openTelemetry(ctx context.Context, role string, log *slog.Logger) (*telemet
 		sdkmetric.WithResource(res),
 		sdkmetric.WithReader(prom),
 		sdkmetric.WithView(secondsView),
+	}
+	if !configured("TRACES") {
+		// Exemplars lead to traces, and looking for one takes time.
+		meterOpts = append(meterOpts, sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))
 	}
 	if configured("METRICS") {
 		// "prometheus" would open a second listener for what /metrics has.
