@@ -53,7 +53,7 @@ func commit() string {
 	if err != nil {
 		return "unknown"
 	}
-	if exec.Command("git", "diff-index", "--quiet", "HEAD").Run() != nil {
+	if exec.Command("git", "diff", "--quiet", "HEAD").Run() != nil {
 		return strings.TrimSpace(string(b)) + " with changes"
 	}
 	return strings.TrimSpace(string(b))
