@@ -11,21 +11,21 @@ import (
 
 const (
 	// thriftFrom is how many bytes are alive where memory begins to count more
-	// than time: some thousand sessions.
-	thriftFrom = 24 << 20
-	// thriftEvery is how often that is looked at. A node takes longer to fill.
-	thriftEvery = 5 * time.Second
+	// than time: one or two thousand sessions.
+	thriftFrom = 16 << 20
+	// thriftEvery is how often that is looked at. A node takes some seconds to fill.
+	thriftEvery = time.Second
 )
 
 // garbagePercent is what GOGC is while so many bytes are alive. Nearly all of a
 // notification node's memory is sessions that do nothing. With the usual 100 as
-// much again would be garbage; half of that takes a quarter off each session.
+// much again would be garbage; with 40 a session takes a quarter less.
 // In a small heap it saves little and costs much, for it is collected often.
 func garbagePercent(alive uint64) int {
 	if alive < thriftFrom {
 		return 100
 	}
-	return 50
+	return 40
 }
 
 // thrift keeps GOGC by garbagePercent, unless the operator has set it to gogc.

@@ -9,8 +9,8 @@ import (
 // A large heap is kept lean, a small one quick, and the metric that tells them
 // apart is one that this Go has.
 func TestGarbageOfLargeHeapsIsBounded(t *testing.T) {
-	if small, large := garbagePercent(thriftFrom-1), garbagePercent(thriftFrom); small != 100 || large != 50 {
-		t.Errorf("GOGC is %d, and %d for a large heap: want 100 and 50", small, large)
+	if small, large := garbagePercent(thriftFrom-1), garbagePercent(thriftFrom); small != 100 || large != 40 {
+		t.Errorf("GOGC is %d, and %d for a large heap: want 100 and 40", small, large)
 	}
 	alive := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(alive)
