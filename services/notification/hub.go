@@ -24,6 +24,8 @@ type hub struct {
 	// are about to end hang behind it by next.
 	sessions map[string]*session
 	count    int
+
+	graves graves
 }
 
 func newHub(svc *Service) *hub {
@@ -275,11 +277,19 @@ func (h *hub) Undelivered(to string, m *clusterv1.Message) {
 // cluster.Handler.
 func (h *hub) Gone(node string) {
 	id := makeNodeID(node)
+	h.graves.add(id)
 	h.svc.background(func(context.Context) {
 		for _, s := range h.all() {
 			s.post(goneEvent{id})
 		}
 	})
+}
+
+// isGone reports whether a node has been buried. One that the view has again was
+// missing only where this node looked, as on a master of a Redis Cluster that was
+// none any more.
+func (h *hub) isGone(node nodeID) bool {
+	return h.graves.have(node) && h.svc.member.View().Node(node.String()) == nil
 }
 
 // Resync has every session compared with the truth. It implements

@@ -127,7 +127,7 @@ func (s *session) reach(ctx context.Context, contacts []*contact, roll *rollCall
 		}
 		c.absentSince = 0
 		at := place{makeNodeID(record.GetNode()), record.GetEpoch()}
-		c.moveTo(at)
+		s.locate(c, at)
 		if changed := ahead[c.email.String()]; changed != nil {
 			s.svc.hub.send(ctx, record.GetNode(), &clusterv1.Message{Kind: &clusterv1.Message_ListChanged{ListChanged: changed}})
 		}
@@ -178,14 +178,18 @@ func (s *session) missed(c *contact) {
 	}
 }
 
-// moveTo notes where the contact's session is. A new session of the contact has
-// not been told anything of us yet.
-func (c *contact) moveTo(p place) {
-	if c.ended(p.epoch) || p.epoch < c.place.epoch || p == c.place {
-		return
+// locate notes where the contact's session is, and reports whether anything may be
+// shown from there. A new session of the contact has not been told anything of
+// us yet.
+func (s *session) locate(c *contact, at place) bool {
+	if c.ended(at.epoch) || s.svc.hub.isGone(at.node) {
+		return false
 	}
-	c.place = p
-	c.setTold(view{})
+	if at.epoch >= c.place.epoch && at != c.place {
+		c.place = at
+		c.setTold(view{})
+	}
+	return true
 }
 
 // show tells the client how a contact appears now, if that is new to it. nln is
@@ -300,11 +304,10 @@ func (s *session) hear(c *contact, e presenceEvent) {
 		s.end(c, e.at.epoch)
 		return
 	}
-	if c.ended(e.at.epoch) {
+	if !s.locate(c, e.at) {
 		return
 	}
 	c.absentSince = 0 // whoever speaks is there
-	c.moveTo(e.at)
 	now := revision{e.at.epoch, e.count}
 	if e.as.role == probed || now.before(c.seen) {
 		return
