@@ -30,7 +30,9 @@ import (
 //     its sessions again before the others take the old ids as gone.
 //   - The same lease has a node whose lease is missing while it is there itself,
 //     under a new id: one server of a Redis Cluster was emptied, or a master
-//     died before its replica had the lease.
+//     died before its replica had the lease. So has one of which nothing is known
+//     but that records name it, or that something came from it: it may be the
+//     former id of such a node.
 //
 // So a dead node is gone for the others at the latest a lease and a reading after
 // its last beat, and one whose machine has lost its power or its network, whose
@@ -147,7 +149,7 @@ func (m *Member) gone(in *inbox, id string) {
 
 // patience is how long a lease must be missing before it is taken as gone.
 func (m *Member) patience(r *reading, node *clusterv1.Node) time.Duration {
-	if r.rejoined(node) {
+	if node == nil || r.rejoined(node) {
 		return max(buryBeats*m.timing.Beat, m.timing.Lease)
 	}
 	return buryBeats * m.timing.Beat
