@@ -72,6 +72,8 @@ const (
 	auditTick    = 200 * time.Millisecond
 	auditBatch   = 500
 	auditWorkers = 32
+	// reclaimWait is the pause before another try to claim a session anew.
+	reclaimWait = time.Second
 )
 
 func newAuditor(svc *Service) *auditor {
@@ -225,7 +227,14 @@ func (s *session) reclaim(ctx context.Context) bool {
 		return false
 	case err != nil:
 		s.Log().Warn("reclaim session", "error", err)
-		s.svc.auditor.again(s, time.Now().Add(s.svc.lease()))
+		// While Redis is away it would fail again, and whoever returns has all
+		// sessions claimed anew. But where the lease stands, the others do not
+		// wait much longer than a lease for this one.
+		wait := s.svc.lease()
+		if !s.svc.member.Lapsed() {
+			wait = reclaimWait
+		}
+		s.svc.auditor.again(s, time.Now().Add(wait))
 		return false
 	}
 	if changed {
