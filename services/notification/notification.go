@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -179,7 +178,7 @@ type Service struct {
 	loggingIn atomic.Int64
 	// forgetters has an element for each forgetThoseOf under way.
 	forgetters chan struct{}
-	pending    sync.WaitGroup
+	pending    front.Tasks
 }
 
 // New prepares a node that serves the listeners; Run does the rest.
@@ -325,11 +324,7 @@ func (s *Service) uptime() time.Duration { return max(1, time.Since(s.started)) 
 
 // background runs f on a goroutine that Run waits for.
 func (s *Service) background(f func(ctx context.Context)) {
-	s.pending.Add(1)
-	go func() {
-		defer s.pending.Done()
-		f(context.Background())
-	}()
+	s.pending.Go(func() { f(context.Background()) })
 }
 
 // forget deletes a record that names a session which this node does not have.

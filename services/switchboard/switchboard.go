@@ -23,7 +23,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -146,7 +145,7 @@ type Service struct {
 	seated   atomic.Int64 // members of all rooms
 	failures failures
 	drain    *cluster.Drain
-	pending  sync.WaitGroup
+	pending  front.Tasks
 }
 
 // New prepares a node that serves the listeners; Run does the rest.
@@ -257,9 +256,5 @@ func (s *Service) Rooms() int { return s.rooms.len() }
 
 // background runs f on a goroutine that Run waits for.
 func (s *Service) background(f func(ctx context.Context)) {
-	s.pending.Add(1)
-	go func() {
-		defer s.pending.Done()
-		f(context.Background())
-	}()
+	s.pending.Go(func() { f(context.Background()) })
 }
