@@ -30,8 +30,8 @@ type allCmd struct {
 	SwitchboardNodes  int    `name:"switchboard.nodes" default:"1" placeholder:"N" help:"How many switchboard nodes there are."`
 	SwitchboardPort   int    `name:"switchboard.port" default:"1964" placeholder:"PORT" help:"Port of the first switchboard node; the next ones count up."`
 	OperatorListen    string `name:"operator.listen" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Address of the operator's HTTP interface; empty for none."`
-	Redis             string `name:"redis" secret:"" placeholder:"URL" help:"A Redis to use in place of the embedded one. May be in a file that MONARCH_REDIS_FILE names."`
-	Database          string `name:"database" secret:"" placeholder:"URL" help:"A database to use in place of SQLite in the data directory. May be in a file that MONARCH_DATABASE_FILE names."`
+	Redis             secret `name:"redis" placeholder:"URL" help:"A Redis to use in place of the embedded one. May be in a file that MONARCH_REDIS_FILE names."`
+	Database          secret `name:"database" placeholder:"URL" help:"A database to use in place of SQLite in the data directory. May be in a file that MONARCH_DATABASE_FILE names."`
 
 	Dispatch     dispatch.Config     `embed:"" prefix:"dispatch."`
 	Notification notification.Config `embed:"" prefix:"notification."`
@@ -90,8 +90,8 @@ func (c *allCmd) run(ctx context.Context, stdout, stderr io.Writer) int {
 			SwitchboardPort:   c.SwitchboardPort,
 			SwitchboardNodes:  c.SwitchboardNodes,
 			OperatorListen:    c.OperatorListen,
-			Redis:             c.Redis,
-			Database:          c.Database,
+			Redis:             c.Redis.text,
+			Database:          c.Database.text,
 			Dispatch:          c.Dispatch,
 			Notification:      c.Notification,
 			Switchboard:       c.Switchboard,

@@ -18,12 +18,12 @@ import (
 
 // redisFlags name the cluster's Redis.
 type redisFlags struct {
-	Redis string `name:"redis" required:"" secret:"" placeholder:"URL" help:"redis://, rediss://, redis+sentinel:// or redis+cluster://. May be in a file that MONARCH_REDIS_FILE names."`
+	Redis secret `name:"redis" required:"" placeholder:"URL" help:"redis://, rediss://, redis+sentinel:// or redis+cluster://. May be in a file that MONARCH_REDIS_FILE names."`
 }
 
 // open opens the cluster, waiting for a Redis that does not answer yet.
 func (f redisFlags) open(ctx context.Context, p *node.Process, start startFlags) (*cluster.Client, error) {
-	client, err := cluster.Open(f.Redis, cluster.Options{})
+	client, err := cluster.Open(f.Redis.text, cluster.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -43,8 +43,8 @@ type directoryFlags struct {
 }
 
 // dial connects to the directory. accounts is the token that opens Accounts.
-func (f directoryFlags) dial(p *node.Process, accounts string) (*grpc.ClientConn, error) {
-	token, err := readToken(f.ClusterTokenFile, "--cluster-token-file")
+func (f directoryFlags) dial(ctx context.Context, p *node.Process, accounts rpc.Token) (*grpc.ClientConn, error) {
+	token, err := openToken(ctx, p, f.ClusterTokenFile, "--cluster-token-file")
 	if err != nil {
 		return nil, err
 	}

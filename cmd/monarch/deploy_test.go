@@ -38,7 +38,7 @@ func variables(cmd *kong.Node) map[string]*kong.Flag {
 	for _, flag := range cmd.Flags {
 		for _, name := range flag.Envs {
 			all[name] = flag
-			if flag.Tag.Has("secret") {
+			if isSecret(flag) {
 				all[name+"_FILE"] = flag
 			}
 		}

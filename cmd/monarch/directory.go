@@ -31,10 +31,10 @@ type directoryCmd struct {
 func (c *directoryCmd) run(ctx context.Context, _, _ io.Writer) int {
 	return node.Run(ctx, "directory", c.Process, func(ctx context.Context, p *node.Process) (err error) {
 		var tokens rpc.Tokens
-		if tokens.Cluster, err = readToken(c.ClusterTokenFile, "--cluster-token-file"); err != nil {
+		if tokens.Cluster, err = openToken(ctx, p, c.ClusterTokenFile, "--cluster-token-file"); err != nil {
 			return err
 		}
-		if tokens.Accounts, err = readToken(c.AccountsTokenFile, "--accounts-token-file"); err != nil {
+		if tokens.Accounts, err = openToken(ctx, p, c.AccountsTokenFile, "--accounts-token-file"); err != nil {
 			return err
 		}
 		st, err := c.Database.open(ctx, p, c.Start)

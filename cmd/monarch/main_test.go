@@ -5,12 +5,14 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/monarch-msn/monarch/internal/node"
+	"github.com/monarch-msn/monarch/internal/rpc"
 )
 
 // clearEnv removes what configures a server from the environment.
@@ -241,13 +243,13 @@ func TestSecretsFromFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want, got := "postgres://u:p@db/monarch", cli.Migrate.Database; got != want {
+	if want, got := "postgres://u:p@db/monarch", cli.Migrate.Database.text; got != want {
 		t.Errorf("from the file: want %q, got %q", want, got)
 	}
 	if cli, err = parse(t, "migrate", "--database", "sqlite:///x.db"); err != nil {
 		t.Fatal(err)
 	}
-	if want, got := "sqlite:///x.db", cli.Migrate.Database; got != want {
+	if want, got := "sqlite:///x.db", cli.Migrate.Database.text; got != want {
 		t.Errorf("with a flag, too: want %q, got %q", want, got)
 	}
 	t.Setenv("MONARCH_DATABASE", "sqlite:///y.db")
@@ -269,14 +271,28 @@ func TestTokenFiles(t *testing.T) {
 		}
 		return path
 	}
-	if got, err := readToken("", "--token-file"); got != "" || err != nil {
-		t.Errorf("no file: want no token, got %q, %v", got, err)
+	p := new(node.Process)
+	open := func(path string) (rpc.Token, error) { return openToken(t.Context(), p, path, "--token-file") }
+	if token, err := open(""); token != nil || err != nil {
+		t.Errorf("no file: want no token, got one, or %v", err)
 	}
-	if got, err := readToken(write("0123456789abcdef\n"), "--token-file"); got != "0123456789abcdef" || err != nil {
-		t.Errorf("want the token, got %q, %v", got, err)
+	for content, want := range map[string][]string{
+		"0123456789abcdef\n":                       {"0123456789abcdef"},
+		"0123456789abcdef\r\n\nfedcba9876543210\n": {"0123456789abcdef", "fedcba9876543210"},
+	} {
+		if token, err := open(write(content)); err != nil || !slices.Equal(token(), want) {
+			t.Errorf("%q: want %q, got others, or %v", content, want, err)
+		}
 	}
-	if _, err := readToken(write("secret"), "--token-file"); err == nil || !strings.Contains(err.Error(), "--token-file: the token has 6 characters and needs 16") {
-		t.Errorf("a short token: want a fault, got %v", err)
+	for content, want := range map[string]string{
+		"secret":                        "--token-file: the token has 6 characters and needs 16",
+		"0123456789abcdef\nsecret":      "--token-file: the token has 6 characters and needs 16",
+		"0123456789abcdef0123456\u00e9": "--token-file: the token has characters other than those of ASCII",
+		" \n":                           "the file is empty",
+	} {
+		if _, err := open(write(content)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: want the fault %q, got %v", content, want, err)
+		}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 // databaseFlags name the database.
 type databaseFlags struct {
-	Database string `name:"database" required:"" secret:"" placeholder:"URL" help:"sqlite:///path/file.db or postgres://user:password@host/name. May be in a file that MONARCH_DATABASE_FILE names."`
+	Database secret `name:"database" required:"" placeholder:"URL" help:"sqlite:///path/file.db or postgres://user:password@host/name. May be in a file that MONARCH_DATABASE_FILE names."`
 }
 
 // open opens the database and brings its schema up, waiting for a database
@@ -20,7 +20,7 @@ func (f databaseFlags) open(ctx context.Context, p *node.Process, start startFla
 	var st *store.Store
 	unreachable := func(err error) bool { return errors.Is(err, store.ErrUnreachable) }
 	err := await(ctx, waits(p), start.StartTimeout, unreachable, func(ctx context.Context) (err error) {
-		if st, err = store.Open(ctx, f.Database); err != nil {
+		if st, err = store.Open(ctx, f.Database.text); err != nil {
 			return err
 		}
 		if err = st.Migrate(ctx); err != nil {

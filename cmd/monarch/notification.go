@@ -29,7 +29,7 @@ func (c *notificationCmd) run(ctx context.Context, _, stderr io.Writer) int {
 		return misused(stderr, err)
 	}
 	return node.Run(ctx, "notification", c.Process, func(ctx context.Context, p *node.Process) (err error) {
-		conn, err := c.Directory.dial(p, "")
+		conn, err := c.Directory.dial(ctx, p, nil)
 		if err != nil {
 			return err
 		}

@@ -23,15 +23,15 @@ type operatorCmd struct {
 
 func (c *operatorCmd) run(ctx context.Context, _, _ io.Writer) int {
 	return node.Run(ctx, "operator", c.Process, func(ctx context.Context, p *node.Process) (err error) {
-		token, err := readToken(c.TokenFile, "--token-file")
+		token, err := openToken(ctx, p, c.TokenFile, "--token-file")
 		if err != nil {
 			return err
 		}
-		accounts, err := readToken(c.AccountsTokenFile, "--accounts-token-file")
+		accounts, err := openToken(ctx, p, c.AccountsTokenFile, "--accounts-token-file")
 		if err != nil {
 			return err
 		}
-		conn, err := c.Directory.dial(p, accounts)
+		conn, err := c.Directory.dial(ctx, p, accounts)
 		if err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ func (c *operatorCmd) run(ctx context.Context, _, _ io.Writer) int {
 		svc := operator.New(c.Tune, operator.Deps{
 			Accounts: calls,
 			Cluster:  redis,
-			Token:    token,
+			Tokens:   token,
 			Listener: listener,
 			Version:  node.Version().Version,
 			Log:      p.Log,

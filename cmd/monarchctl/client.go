@@ -59,6 +59,8 @@ func newClient(server, tokenFile string) (*client, error) {
 	}, nil
 }
 
+// readToken returns the first line of a file: where a server has a second one it
+// is about to change, or has just changed, its token.
 func readToken(name string) (string, error) {
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -72,9 +74,10 @@ func readToken(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read token file %s: %w", name, cause(err))
 	}
-	token := strings.TrimSpace(string(text))
+	token, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	token = strings.TrimSpace(token)
 	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("token file %s does not hold a token, which is one line of text", name)
+		return "", fmt.Errorf("token file %s does not hold a token, which is a line of text without blanks", name)
 	}
 	return token, nil
 }

@@ -68,7 +68,7 @@ func TestFaultsSayWhatToDo(t *testing.T) {
 	}))
 	defer stranger.Close()
 	n := startNetwork(t)
-	token, missing, empty, lines := file(t, testToken), filepath.Join(t.TempDir(), "none.token"), file(t, " \n"), file(t, "a\nb\n")
+	token, missing, empty, words := file(t, testToken), filepath.Join(t.TempDir(), "none.token"), file(t, " \n"), file(t, "a b\n")
 	wrong := file(t, "wrong")
 	for _, tt := range []struct {
 		name, args, want string
@@ -95,11 +95,11 @@ func TestFaultsSayWhatToDo(t *testing.T) {
 		},
 		{
 			"an empty token file", "--server " + n.server.URL + " --token-file " + empty + " node list",
-			"token file " + empty + " does not hold a token, which is one line of text",
+			"token file " + empty + " does not hold a token, which is a line of text without blanks",
 		},
 		{
-			"a token file of several lines", "--server " + n.server.URL + " --token-file " + lines + " node list",
-			"token file " + lines + " does not hold a token, which is one line of text",
+			"a token file of several words", "--server " + n.server.URL + " --token-file " + words + " node list",
+			"token file " + words + " does not hold a token, which is a line of text without blanks",
 		},
 		{
 			"a directory for a token file", "--server " + n.server.URL + " --token-file " + t.TempDir() + " node list",

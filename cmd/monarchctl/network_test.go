@@ -29,6 +29,8 @@ import (
 
 const testToken = "token-of-the-test"
 
+func testTokens() []string { return []string{testToken} }
+
 // patience bounds what a test waits for. It is never reached where all is
 // well, and nothing is measured by it.
 const patience = 30 * time.Second
@@ -67,7 +69,7 @@ func startNetwork(t *testing.T) *network {
 		Accounts: startDirectory(t),
 		Cluster:  client,
 		Timing:   quick,
-		Token:    testToken,
+		Tokens:   testTokens,
 		Listener: ln,
 		Version:  "test",
 	})

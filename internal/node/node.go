@@ -1,7 +1,8 @@
 // Package node is a process: what every role of Monarch needs around its own
 // work. It reads nothing but its Flags and the standard OTEL_ variables, and
 // hands out a logger, a meter and a tracer; it serves metrics, health and
-// profiles over HTTP; and it turns signals into a drain.
+// profiles over HTTP; it reads secrets again that have changed; and it turns
+// signals into a drain.
 //
 //	Run: logger, telemetry, HTTP
 //	     │
@@ -96,6 +97,7 @@ type Process struct {
 	ready        readiness
 
 	mu       sync.Mutex
+	secrets  []*secretFile
 	serving  bool
 	draining chan struct{} // closed by the first signal
 	cancel   context.CancelFunc

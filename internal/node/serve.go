@@ -30,6 +30,7 @@ func (p *Process) Serve(ctx context.Context, services ...Service) error {
 	if !p.startServing() {
 		return nil
 	}
+	services = append([]Service{p.rereads()}, services...)
 
 	ended := make(chan error, len(services)) // faults, first one wins
 	stops := make([]func() error, len(services))

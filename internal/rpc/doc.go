@@ -19,4 +19,10 @@
 // as "authorization: Bearer TOKEN": the cluster token opens Directory, the
 // accounts token opens Accounts. A server that has no token for a service
 // answers only peers on the same machine there. The health service is open.
+//
+// A token may have several values while it is changed: servers take each, and
+// clients send the first. Whoever adds the new one behind the old one everywhere,
+// then puts it first everywhere, and then takes the old one away, leaves no
+// moment in which a server does not know what a client sends, however long it
+// takes until all have heard of each step.
 package rpc

@@ -18,23 +18,38 @@ import (
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
 )
 
-// Tokens open the services. Each is a secret that servers and clients share,
-// of printable ASCII without blanks around it; the empty string is none.
+// Tokens open the services.
 type Tokens struct {
-	Cluster  string // opens Directory
-	Accounts string // opens Accounts
+	Cluster  Token // opens Directory
+	Accounts Token // opens Accounts
 }
 
-// of returns the token of a service, and whether the service is one that a
-// token can open.
-func (t Tokens) of(service string) (token string, known bool) {
+// A Token returns the secrets that open a service now, each of printable ASCII
+// without blanks around it. A client sends the first, a server takes any: so
+// both can be given a new one in their own time. Nil, or a Token that returns
+// nothing, is none. It is called for each call, from any goroutine; what it
+// returned is not changed.
+type Token func() []string
+
+// Fixed returns a token that stays the same.
+func Fixed(secrets ...string) Token { return func() []string { return secrets } }
+
+// of returns the secrets that open a service, and whether the service is one
+// that a token can open.
+func (t Tokens) of(service string) (secrets []string, known bool) {
+	var token Token
 	switch service {
 	case directoryv1.Directory_ServiceDesc.ServiceName:
-		return t.Cluster, true
+		token = t.Cluster
 	case directoryv1.Accounts_ServiceDesc.ServiceName:
-		return t.Accounts, true
+		token = t.Accounts
+	default:
+		return nil, false
 	}
-	return "", false
+	if token == nil {
+		return nil, true
+	}
+	return token(), true
 }
 
 // service returns the service of a full method, "/package.Service/Method".
@@ -56,11 +71,11 @@ type callTokens struct{ Tokens }
 
 func (t callTokens) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
 	info, _ := credentials.RequestInfoFromContext(ctx)
-	token, _ := t.of(service(info.Method))
-	if token == "" {
+	secrets, _ := t.of(service(info.Method))
+	if len(secrets) == 0 {
 		return nil, nil
 	}
-	return map[string]string{header: scheme + token}, nil
+	return map[string]string{header: scheme + secrets[0]}, nil
 }
 
 // RequireTransportSecurity returns false: a network that others can listen to
@@ -75,29 +90,34 @@ func (g guard) check(ctx context.Context, method string) error {
 	if name == healthgrpc.Health_ServiceDesc.ServiceName {
 		return nil
 	}
-	want, known := g.of(name)
+	secrets, known := g.of(name)
 	switch {
 	case !known:
 		// A service that nobody has given a token is not open by mistake.
 		return status.Errorf(codes.PermissionDenied, "service %s has no token", name)
-	case want == "" && local(ctx):
+	case len(secrets) == 0 && local(ctx):
 		return nil
-	case want == "":
+	case len(secrets) == 0:
 		return status.Errorf(codes.PermissionDenied,
 			"no token is configured for %s, which therefore answers only peers on its own machine", name)
 	}
 	for _, got := range metadata.ValueFromIncomingContext(ctx, header) {
-		if token, ok := strings.CutPrefix(got, scheme); ok && same(token, want) {
+		if secret, ok := strings.CutPrefix(got, scheme); ok && oneOf(secret, secrets) {
 			return nil
 		}
 	}
 	return status.Errorf(codes.Unauthenticated, "wrong or missing token for %s", name)
 }
 
-// same compares in a time that tells nothing about either, its length included.
-func same(a, b string) bool {
-	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+// oneOf compares in a time that tells nothing about the secrets, their lengths
+// included.
+func oneOf(got string, secrets []string) bool {
+	sum, equal := sha256.Sum256([]byte(got)), 0
+	for _, secret := range secrets {
+		want := sha256.Sum256([]byte(secret))
+		equal |= subtle.ConstantTimeCompare(sum[:], want[:])
+	}
+	return equal == 1
 }
 
 // local reports whether the caller is on this machine.

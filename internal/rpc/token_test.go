@@ -35,7 +35,7 @@ func (remote) RemoteAddr() net.Addr {
 }
 
 func TestTokensOpenTheirOwnService(t *testing.T) {
-	both := rpc.Tokens{Cluster: "swarm", Accounts: "crown"}
+	both := rpc.Tokens{Cluster: rpc.Fixed("swarm"), Accounts: rpc.Fixed("crown")}
 	for _, tt := range []struct {
 		name            string
 		server, client  rpc.Tokens
@@ -53,19 +53,19 @@ func TestTokensOpenTheirOwnService(t *testing.T) {
 		},
 		{name: "both", remote: true, server: both, client: both},
 		{
-			name: "a node", remote: true, server: both, client: rpc.Tokens{Cluster: "swarm"},
+			name: "a node", remote: true, server: both, client: rpc.Tokens{Cluster: rpc.Fixed("swarm")},
 			accounts: codes.Unauthenticated,
 		},
 		{
-			name: "whoever registers accounts", remote: true, server: both, client: rpc.Tokens{Accounts: "crown"},
+			name: "whoever registers accounts", remote: true, server: both, client: rpc.Tokens{Accounts: rpc.Fixed("crown")},
 			login: codes.Unauthenticated,
 		},
 		{
-			name: "exchanged", server: both, client: rpc.Tokens{Cluster: "crown", Accounts: "swarm"},
+			name: "exchanged", server: both, client: rpc.Tokens{Cluster: rpc.Fixed("crown"), Accounts: rpc.Fixed("swarm")},
 			login: codes.Unauthenticated, accounts: codes.Unauthenticated,
 		},
 		{
-			name: "the beginning is not enough", server: both, client: rpc.Tokens{Cluster: "swar", Accounts: "crowns"},
+			name: "the beginning is not enough", server: both, client: rpc.Tokens{Cluster: rpc.Fixed("swar"), Accounts: rpc.Fixed("crowns")},
 			login: codes.Unauthenticated, accounts: codes.Unauthenticated,
 		},
 		{
@@ -73,11 +73,27 @@ func TestTokensOpenTheirOwnService(t *testing.T) {
 			login: codes.Unauthenticated, accounts: codes.Unauthenticated,
 		},
 		{
-			name: "only a cluster token, same machine", server: rpc.Tokens{Cluster: "swarm"},
+			name:   "a server that takes the old one and the new one",
+			server: rpc.Tokens{Cluster: rpc.Fixed("swarm", "flock"), Accounts: rpc.Fixed("crown", "sceptre")},
+			client: rpc.Tokens{Cluster: rpc.Fixed("flock"), Accounts: rpc.Fixed("sceptre")},
+		},
+		{
+			name:   "a client that has the new one and the old one sends the new one",
+			server: rpc.Tokens{Cluster: rpc.Fixed("swarm"), Accounts: rpc.Fixed("sceptre")},
+			client: rpc.Tokens{Cluster: rpc.Fixed("flock", "swarm"), Accounts: rpc.Fixed("sceptre", "crown")},
+			login:  codes.Unauthenticated,
+		},
+		{
+			name:   "a file of tokens in which there are none any more opens nothing to others",
+			remote: true, server: rpc.Tokens{Cluster: rpc.Fixed(), Accounts: rpc.Fixed()}, client: both,
+			login: codes.PermissionDenied, accounts: codes.PermissionDenied,
+		},
+		{
+			name: "only a cluster token, same machine", server: rpc.Tokens{Cluster: rpc.Fixed("swarm")},
 			login: codes.Unauthenticated,
 		},
 		{
-			name: "only a cluster token, elsewhere", remote: true, server: rpc.Tokens{Cluster: "swarm"}, client: both,
+			name: "only a cluster token, elsewhere", remote: true, server: rpc.Tokens{Cluster: rpc.Fixed("swarm")}, client: both,
 			accounts: codes.PermissionDenied,
 		},
 	} {
@@ -117,7 +133,7 @@ func TestLoopbackCountsAsTheSameMachine(t *testing.T) {
 }
 
 func TestEachServiceSeesOnlyItsOwnToken(t *testing.T) {
-	tokens := rpc.Tokens{Cluster: "swarm", Accounts: "crown"}
+	tokens := rpc.Tokens{Cluster: rpc.Fixed("swarm"), Accounts: rpc.Fixed("crown")}
 	d := new(directory)
 	conn := inMemory(t, rpc.ServerOptions{Tokens: tokens}, rpc.DialOptions{Tokens: tokens}, d.register)
 	directoryv1.NewDirectoryClient(conn).Login(t.Context(), &directoryv1.LoginRequest{})

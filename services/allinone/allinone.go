@@ -306,7 +306,7 @@ func (n *Network) startOperator(ctx, runCtx context.Context) error {
 	if n.opt.OperatorListen == "" {
 		return nil
 	}
-	token, err := ensureToken(filepath.Join(n.opt.DataDir, "operator.token"))
+	tokens, err := ensureToken(filepath.Join(n.opt.DataDir, "operator.token"))
 	if err != nil {
 		return err
 	}
@@ -318,8 +318,9 @@ func (n *Network) startOperator(ctx, runCtx context.Context) error {
 	n.operatorAddr = listener.Addr().String()
 	n.operator = operator.New(n.opt.Operator, operator.Deps{
 		Accounts: n.Accounts(),
-		Cluster:  n.client, Timing: n.opt.Timing, Token: token, Listener: listener,
-		Log: n.logger("operator"), Meter: n.opt.Meter, Tracer: n.opt.Tracer, Version: n.opt.Version,
+		Cluster:  n.client, Timing: n.opt.Timing, Listener: listener,
+		Tokens: func() []string { return tokens },
+		Log:    n.logger("operator"), Meter: n.opt.Meter, Tracer: n.opt.Tracer, Version: n.opt.Version,
 	})
 	n.run(n.back, runCtx, n.operator.Run)
 	return nil
@@ -577,20 +578,25 @@ func (n *Network) Stop() error {
 }
 
 // ensureToken reads the token in the file, or makes one.
-func ensureToken(path string) (string, error) {
+func ensureToken(path string) (tokens []string, err error) {
 	b, err := os.ReadFile(path)
 	switch {
 	case err == nil:
-		if token := strings.TrimSpace(string(b)); token != "" {
-			return token, nil
+		for line := range strings.Lines(string(b)) {
+			if token := strings.TrimSpace(line); token != "" {
+				tokens = append(tokens, token)
+			}
 		}
-		return "", fmt.Errorf("token file %s is empty: delete it to have a new one made", path)
+		if len(tokens) > 0 {
+			return tokens, nil
+		}
+		return nil, fmt.Errorf("token file %s is empty: delete it to have a new one made", path)
 	case !errors.Is(err, os.ErrNotExist):
-		return "", fmt.Errorf("read token: %w", err)
+		return nil, fmt.Errorf("read token: %w", err)
 	}
 	token := newToken()
 	if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("write token: %w", err)
+		return nil, fmt.Errorf("write token: %w", err)
 	}
-	return token, nil
+	return []string{token}, nil
 }

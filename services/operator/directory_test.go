@@ -42,7 +42,7 @@ func startDirectory(t *testing.T) *grpc.ClientConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens := rpc.Tokens{Accounts: "of the operator", Cluster: "of the nodes"}
+	tokens := rpc.Tokens{Accounts: rpc.Fixed("of the operator"), Cluster: rpc.Fixed("of the nodes")}
 	g := rpc.NewServer(rpc.ServerOptions{Tokens: tokens})
 	server.Register(g)
 	ln := bufconn.Listen(1 << 20)

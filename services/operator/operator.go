@@ -12,7 +12,6 @@ package operator
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -95,8 +94,9 @@ type Deps struct {
 	Cluster *cluster.Client
 	// Timing is that of all nodes of the cluster.
 	Timing cluster.Timing
-	// Token opens /api/v1. Run refuses to start without one.
-	Token string
+	// Tokens returns what opens /api/v1 now: any of them does. It is called for
+	// each request, from any goroutine. Run refuses to start without one.
+	Tokens func() []string
 	// Listener takes precedence over Config.Listen. Run closes it.
 	Listener net.Listener
 	// Version is the release, as the list of nodes shows it.
@@ -116,8 +116,7 @@ type Service struct {
 	cluster  *cluster.Client
 	member   *cluster.Member
 	listener net.Listener
-	token    [sha256.Size]byte
-	hasToken bool
+	tokens   func() []string
 	mux      *http.ServeMux
 	slots    chan struct{}
 	observe  *telemetry
@@ -136,11 +135,13 @@ func New(cfg Config, deps Deps) *Service {
 		accounts: deps.Accounts,
 		cluster:  deps.Cluster,
 		listener: deps.Listener,
-		token:    sha256.Sum256([]byte(deps.Token)),
-		hasToken: deps.Token != "",
+		tokens:   deps.Tokens,
 		mux:      http.NewServeMux(),
 		slots:    make(chan struct{}, cfg.MaxRequests),
 		observe:  newTelemetry(deps.Meter, deps.Tracer),
+	}
+	if s.tokens == nil {
+		s.tokens = func() []string { return nil }
 	}
 	s.member = s.newMember(deps)
 	for _, rt := range s.routes() {
@@ -155,8 +156,8 @@ func (s *Service) Run(ctx context.Context) error {
 	if err := s.cfg.Validate(); err != nil {
 		return err
 	}
-	if !s.hasToken {
-		return errors.New("start operator: the token is empty (put one line of random text into the token file)")
+	if len(s.tokens()) == 0 {
+		return errors.New("start operator: there is no token (put one line of random text into the token file)")
 	}
 	ln := s.listener
 	if ln == nil {

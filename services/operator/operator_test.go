@@ -24,6 +24,8 @@ import (
 
 const testToken = "token-of-the-test"
 
+func testTokens() []string { return []string{testToken} }
+
 // patience bounds what a test waits for. It is never reached where all is
 // well, and nothing is measured by it.
 const patience = 30 * time.Second
@@ -64,7 +66,7 @@ func startNetwork(t *testing.T, cfg Config, accounts directoryv1.AccountsClient)
 		Accounts: n.accounts,
 		Cluster:  client,
 		Timing:   quick,
-		Token:    testToken,
+		Tokens:   testTokens,
 		Listener: listen(t),
 		Version:  "test",
 		Log:      slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -5,7 +5,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -38,6 +40,27 @@ func TestTokenIsAskedFor(t *testing.T) {
 	}
 	if status, _ := n.callWith("GET", "/api/v1/accounts", "", "bearer  "+testToken); status != http.StatusOK {
 		t.Errorf("scheme in lower case: status %d, want 200", status)
+	}
+}
+
+// Of two tokens each opens the interface, until one of them goes.
+func TestTokenIsChanged(t *testing.T) {
+	n := startNetwork(t, Config{}, nil)
+	var tokens atomic.Pointer[[]string]
+	n.server.Config.Handler = New(Config{}, Deps{
+		Accounts: n.accounts, Cluster: n.cluster, Tokens: func() []string { return *tokens.Load() },
+	})
+	for _, now := range [][]string{{"old"}, {"old", "new"}, {"new", "old"}, {"new"}} {
+		tokens.Store(&now)
+		for _, token := range []string{"old", "new"} {
+			want := http.StatusUnauthorized
+			if slices.Contains(now, token) {
+				want = http.StatusOK
+			}
+			if status, _ := n.callWith("GET", "/api/v1/accounts", "", "Bearer "+token); status != want {
+				t.Errorf("%s while there are %v: status %d, want %d", token, now, status, want)
+			}
+		}
 	}
 }
 
@@ -150,7 +173,7 @@ func TestRunEndsGracefully(t *testing.T) {
 	held := newHeldAccounts()
 	n := startNetwork(t, Config{}, nil)
 	ln := listen(t)
-	s := New(Config{}, Deps{Accounts: held, Cluster: n.cluster, Timing: quick, Token: testToken, Listener: ln})
+	s := New(Config{}, Deps{Accounts: held, Cluster: n.cluster, Timing: quick, Tokens: testTokens, Listener: ln})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)
@@ -211,7 +234,7 @@ func TestRequestsAreCounted(t *testing.T) {
 	reader := metric.NewManualReader()
 	meter := metric.NewMeterProvider(metric.WithReader(reader)).Meter("test")
 	n := startNetwork(t, Config{}, nil)
-	n.server.Config.Handler = New(Config{}, Deps{Accounts: n.accounts, Cluster: n.cluster, Timing: quick, Token: testToken, Meter: meter})
+	n.server.Config.Handler = New(Config{}, Deps{Accounts: n.accounts, Cluster: n.cluster, Timing: quick, Tokens: testTokens, Meter: meter})
 	n.call("GET", "/api/v1/accounts", "")
 	n.call("GET", "/api/v1/accounts/alice@example.com", "")
 	var got metricdata.ResourceMetrics

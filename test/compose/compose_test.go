@@ -427,7 +427,7 @@ func (p *project) restart(ctx context.Context, t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := rpc.Dial(p.address(ctx, "directory-1", "7863"), rpc.DialOptions{Tokens: rpc.Tokens{Accounts: string(token)}})
+	conn, err := rpc.Dial(p.address(ctx, "directory-1", "7863"), rpc.DialOptions{Tokens: rpc.Tokens{Accounts: rpc.Fixed(string(token))}})
 	if err != nil {
 		t.Fatal(err)
 	}

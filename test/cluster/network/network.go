@@ -277,7 +277,7 @@ func (n *Network) start(t testing.TB, opt Options) {
 func dial(t testing.TB, target string) *grpc.ClientConn {
 	t.Helper()
 	conn, err := rpc.Dial(target, rpc.DialOptions{
-		Tokens:  rpc.Tokens{Cluster: clusterToken, Accounts: accountsToken},
+		Tokens:  rpc.Tokens{Cluster: rpc.Fixed(clusterToken), Accounts: rpc.Fixed(accountsToken)},
 		Timeout: callTimeout,
 	})
 	if err != nil {
