@@ -33,6 +33,9 @@ func (f redisFlags) open(ctx context.Context, p *node.Process, start startFlags)
 	if err := await(ctx, waits(p), start.StartTimeout, unavailable, client.Ping); err != nil {
 		return nil, errors.Join(fmt.Errorf("open Redis: %w", err), client.Close())
 	}
+	if err := f.Redis.reread(ctx, p, client.Renew); err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
 	return client, nil
 }
 

@@ -32,6 +32,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -102,7 +103,10 @@ func (t Timing) orDefault() Timing {
 // Client speaks to one Redis, however that is built: one server, Sentinel or
 // Redis Cluster. All methods may be called from any goroutine.
 type Client struct {
-	rdb     redis.UniversalClient
+	rdb         redis.UniversalClient
+	opened      redis.UniversalOptions // what the URL said at first
+	credentials atomic.Pointer[credentials]
+
 	sharded bool // Redis Cluster: channels are sharded
 	keys    keys
 	command time.Duration
@@ -148,6 +152,18 @@ func Open(url string, opt Options) (*Client, error) {
 	}
 	silence()
 
+	c := &Client{
+		opened:  *o,
+		sharded: o.IsClusterMode,
+		keys:    keys{opt.Prefix},
+		command: opt.Command,
+		now:     opt.Now,
+	}
+	c.credentials.Store(credentialsOf(o))
+	o.CredentialsProviderContext = func(context.Context) (user, password string, err error) {
+		now := c.credentials.Load()
+		return now.user, now.password, nil
+	}
 	o.ClientName = "monarch"
 	// RESP2 does all we need, on every server that speaks Redis.
 	o.Protocol = 2
@@ -165,13 +181,8 @@ func Open(url string, opt Options) (*Client, error) {
 	o.MinRetryBackoff = 10 * time.Millisecond
 	o.MaxRetryBackoff = 100 * time.Millisecond
 
-	return &Client{
-		rdb:     connect(o),
-		sharded: o.IsClusterMode,
-		keys:    keys{opt.Prefix},
-		command: opt.Command,
-		now:     opt.Now,
-	}, nil
+	c.rdb = connect(o)
+	return c, nil
 }
 
 // Close ends all connections. Members and views must have returned from Run.

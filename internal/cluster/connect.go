@@ -3,6 +3,9 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -33,6 +36,45 @@ func connect(o *redis.UniversalOptions) redis.UniversalClient {
 	c := redis.NewClusterClient(opt)
 	c.OnNewNode(func(server *redis.Client) { server.AddHook(cartographer{c}) })
 	return c
+}
+
+// credentials are what a connection begins with.
+type credentials struct{ user, password string }
+
+func credentialsOf(o *redis.UniversalOptions) *credentials {
+	return &credentials{user: o.Username, password: o.Password}
+}
+
+// Renew takes up user and password of a URL, for the connections that are made
+// from now on: those that there are go on, because Redis asks once only. The rest
+// of the URL has to be that of [Open]. What else is another one needs another
+// client, and the error, upon which nothing is taken up, names it.
+func (c *Client) Renew(url string) error {
+	o, err := parseURL(url)
+	if err != nil {
+		return err
+	}
+	var others []string
+	for _, part := range []struct {
+		name string
+		same bool
+	}{
+		{"its kind", o.IsClusterMode == c.opened.IsClusterMode && (o.MasterName == "") == (c.opened.MasterName == "")},
+		{"TLS", (o.TLSConfig == nil) == (c.opened.TLSConfig == nil)},
+		{"its hosts", slices.Equal(o.Addrs, c.opened.Addrs)},
+		{"the name of the master", o.MasterName == c.opened.MasterName},
+		{"the number of the database", o.DB == c.opened.DB},
+		{"the user or the password of the Sentinels", o.SentinelUsername == c.opened.SentinelUsername && o.SentinelPassword == c.opened.SentinelPassword},
+	} {
+		if !part.same {
+			others = append(others, part.name)
+		}
+	}
+	if len(others) > 0 {
+		return fmt.Errorf("redis URL: %s changed, which needs a restart: only its user and password are taken up without", strings.Join(others, " and "))
+	}
+	c.credentials.Store(credentialsOf(o))
+	return nil
 }
 
 // cartographer watches what is said to one server of a Redis Cluster.
