@@ -45,6 +45,9 @@ func (c *directoryCmd) run(ctx context.Context, _, _ io.Writer) int {
 		if err := st.Unlock(ctx, c.KeyFile); err != nil {
 			return err
 		}
+		if err := c.Database.Database.reread(ctx, p, st.Renew); err != nil {
+			return err
+		}
 		svc, err := directory.New(c.Tune, st, p.Log, p.Meter, p.Tracer)
 		if err != nil {
 			return err

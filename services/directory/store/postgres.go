@@ -45,11 +45,15 @@ const idleTransaction = 10 * time.Second
 
 type postgresEngine struct {
 	config *pgx.ConnConfig
+	// who is what new connections begin with, in place of config's own.
+	who    *atomic.Pointer[identity]
 	opened time.Time
 	// renewed is when connections were last to be made anew, in nanoseconds of
 	// uptime.
 	renewed *atomic.Int64
 }
+
+type identity struct{ user, password string }
 
 func openPostgres(text string) (*Store, error) {
 	config, err := pgx.ParseConfig(text)
@@ -60,7 +64,8 @@ func openPostgres(text string) (*Store, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "monarch directory"
 	}
-	e := postgresEngine{config, time.Now(), new(atomic.Int64)}
+	e := postgresEngine{config, new(atomic.Pointer[identity]), time.Now(), new(atomic.Int64)}
+	e.who.Store(&identity{config.User, config.Password})
 	e.renewed.Store(-int64(renewEvery))
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
@@ -68,11 +73,28 @@ func openPostgres(text string) (*Store, error) {
 			config.ConnectTimeout = connectTimeoutOfOne
 		}
 	}
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(e.begin), stdlib.OptionResetSession(e.reuse))
+	db := stdlib.OpenDB(*config, stdlib.OptionBeforeConnect(e.introduce),
+		stdlib.OptionAfterConnect(e.begin), stdlib.OptionResetSession(e.reuse))
 	db.SetConnMaxIdleTime(postgresIdle)
 	s := &Store{engine: e, write: db, read: db}
 	s.Allow(postgresCalls)
 	return s, nil
+}
+
+func (p postgresEngine) identify(text string) error {
+	config, err := pgx.ParseConfig(text)
+	if err != nil {
+		return errURL
+	}
+	p.who.Store(&identity{config.User, config.Password})
+	return nil
+}
+
+// introduce gives a connection that is about to be made its user and password.
+func (p postgresEngine) introduce(_ context.Context, config *pgx.ConnConfig) error {
+	who := p.who.Load()
+	config.User, config.Password = who.user, who.password
+	return nil
 }
 
 // born is where a connection keeps when it was made.
@@ -248,13 +270,13 @@ func (p postgresEngine) explain(err error) error {
 	}
 	switch e.Code {
 	case invalidPassword, invalidAuthorization:
-		return fmt.Errorf("%s does not accept the user %q with this password", where, p.config.User)
+		return fmt.Errorf("%s does not accept the user %q with this password", where, p.who.Load().user)
 	case invalidCatalogName:
 		return fmt.Errorf("%s has no database %q (create it first)", where, p.config.Database)
 	case invalidSchemaName:
 		return fmt.Errorf("%s has no schema to create tables in (create that of search_path first)", where)
 	case insufficientPrivilege:
-		return fmt.Errorf("%s does not let the user %q do this: %s", where, p.config.User, e.Message)
+		return fmt.Errorf("%s does not let the user %q do this: %s", where, p.who.Load().user, e.Message)
 	case tooManyConnections, cannotConnectNow, adminShutdown, crashShutdown, databaseDropped:
 		return fmt.Errorf("%w: %s: %s", ErrUnreachable, where, e.Message)
 	}

@@ -108,6 +108,9 @@ func (sqliteEngine) lost(error) bool { return false }
 
 func (sqliteEngine) renew() {}
 
+// identify has nothing to do: a file asks for no password.
+func (sqliteEngine) identify(string) error { return nil }
+
 // away is a file that cannot be opened, read or locked.
 func (sqliteEngine) away(err error) bool {
 	var e *sqlite.Error

@@ -32,6 +32,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"sync/atomic"
 
 	"github.com/pressly/goose/v3"
@@ -40,6 +41,8 @@ import (
 // Store is an open database. Its methods may be called from any goroutine.
 type Store struct {
 	engine engine
+	// url is what Open was given, without user and password.
+	url url.URL
 	// write is where transactions that change something run, read where the
 	// others do. They are one pool on PostgreSQL. SQLite has one writer.
 	write, read *sql.DB
@@ -72,6 +75,9 @@ type engine interface {
 	away(err error) bool
 	// full reports whether err tells of a database that has no space.
 	full(err error) bool
+	// identify has connections made with the user and the password of a URL
+	// from now on.
+	identify(text string) error
 	// explain puts an error of connecting in a sentence for the operator.
 	explain(err error) error
 }
@@ -103,13 +109,50 @@ func open(text string) (*Store, error) {
 	if err != nil {
 		return nil, errURL
 	}
+	var s *Store
 	switch u.Scheme {
 	case "sqlite":
-		return openSQLite(u)
+		s, err = openSQLite(u)
 	case "postgres", "postgresql":
-		return openPostgres(text)
+		s, err = openPostgres(text)
+	default:
+		err = errURL
 	}
-	return nil, errURL
+	if err != nil {
+		return nil, err
+	}
+	s.url = *u
+	s.url.User = nil
+	return s, nil
+}
+
+// Renew takes up user and password of a URL, for the connections that are made
+// from now on; those that there are go on. The rest of the URL has to be that of
+// [Open]: what else is another one needs a restart, and the error, upon which
+// nothing is taken up, names it.
+func (s *Store) Renew(text string) error {
+	u, err := url.Parse(text)
+	if err != nil {
+		return errURL
+	}
+	var others []string
+	for _, part := range []struct {
+		name string
+		same bool
+	}{
+		{"its scheme", u.Scheme == s.url.Scheme},
+		{"its hosts", u.Host == s.url.Host},
+		{"the name of the database", u.Path == s.url.Path},
+		{"its options", u.RawQuery == s.url.RawQuery && u.Fragment == s.url.Fragment},
+	} {
+		if !part.same {
+			others = append(others, part.name)
+		}
+	}
+	if len(others) > 0 {
+		return fmt.Errorf("database URL: %s changed, which needs a restart: only its user and password are taken up without", strings.Join(others, " and "))
+	}
+	return s.engine.identify(text)
 }
 
 // Close closes the database. Transactions under way are waited for.
