@@ -45,6 +45,10 @@ func (c *directoryCmd) run(ctx context.Context, _, _ io.Writer) int {
 		if err := st.Unlock(ctx, c.KeyFile); err != nil {
 			return err
 		}
+		again := func(ctx context.Context, _ string) error { return st.Unlock(ctx, c.KeyFile) }
+		if err := p.Secret(ctx, "--key-file", c.KeyFile, again); err != nil {
+			return err
+		}
 		if err := c.Database.Database.reread(ctx, p, st.Renew); err != nil {
 			return err
 		}

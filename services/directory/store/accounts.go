@@ -32,9 +32,11 @@ func (s *Store) CreateAccounts(ctx context.Context, accounts []NewAccount) (take
 	if len(accounts) == 0 {
 		return nil, nil
 	}
+	ring, sealed := s.sealer()
+	defer sealed()
 	err = s.change(ctx, func(tx *sql.Tx) error {
 		taken = nil
-		if err := nameKey(ctx, tx, s.ring); err != nil {
+		if err := nameKey(ctx, tx, ring); err != nil {
 			return err
 		}
 		var last int64
@@ -45,7 +47,7 @@ func (s *Store) CreateAccounts(ctx context.Context, accounts []NewAccount) (take
 		first := last - int64(len(accounts)) + 1
 		for at := 0; at < len(accounts); at += insertRows {
 			rows := accounts[at:min(at+insertRows, len(accounts))]
-			created, err := s.insertUsers(ctx, tx, first+int64(at), rows)
+			created, err := insertUsers(ctx, tx, ring, first+int64(at), rows)
 			if err != nil {
 				return fmt.Errorf("create accounts: %w", err)
 			}
@@ -67,7 +69,7 @@ func (s *Store) CreateAccounts(ctx context.Context, accounts []NewAccount) (take
 
 // insertUsers creates accounts under the ids from first on, and returns which
 // of these are in use.
-func (s *Store) insertUsers(ctx context.Context, tx *sql.Tx, first int64, rows []NewAccount) (map[int64]bool, error) {
+func insertUsers(ctx context.Context, tx *sql.Tx, ring *keyring, first int64, rows []NewAccount) (map[int64]bool, error) {
 	var text strings.Builder
 	text.WriteString(`INSERT INTO users (id, email, name, verified, created, key_id, secret, version, disabled,
 		gtc_ask, blp_allow, phone_home, phone_work, phone_mobile, page, mobile_device) VALUES `)
@@ -79,7 +81,7 @@ func (s *Store) insertUsers(ctx context.Context, tx *sql.Tx, first int64, rows [
 	}
 	for i, r := range rows {
 		id := first + int64(i)
-		secret := s.ring.seal(r.Password, passwordOf(id))
+		secret := ring.seal(r.Password, passwordOf(id))
 		if i > 0 {
 			text.WriteByte(',')
 		}
@@ -189,15 +191,17 @@ func (s *Store) SetDisabled(ctx context.Context, email string, disabled bool) er
 
 // SetPassword replaces a password. It raises no version.
 func (s *Store) SetPassword(ctx context.Context, email, password string) error {
+	ring, sealed := s.sealer()
+	defer sealed()
 	return s.change(ctx, func(tx *sql.Tx) error {
 		id, err := userID(ctx, tx, email)
 		if err != nil {
 			return err
 		}
-		if err := nameKey(ctx, tx, s.ring); err != nil {
+		if err := nameKey(ctx, tx, ring); err != nil {
 			return err
 		}
-		secret := s.ring.seal(password, passwordOf(id))
+		secret := ring.seal(password, passwordOf(id))
 		result, err := tx.ExecContext(ctx, `UPDATE users SET key_id = $1, secret = $2 WHERE id = $3`, secret.key, secret.box, id)
 		if err != nil {
 			return fmt.Errorf("set the password of %s: %w", email, err)

@@ -22,6 +22,9 @@ type keyring struct {
 	byID map[string]cipher.AEAD
 	// first is the id of the key that seals.
 	first string
+	// nobody stands for every account that does not exist, see Login. Unlock
+	// makes it.
+	nobody credential
 }
 
 // sealed is a password at rest.

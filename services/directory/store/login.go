@@ -20,8 +20,8 @@ type credential struct {
 	secret   sealed
 }
 
-// nobody is the credential of an account that does not exist. Ids begin at 1.
-func (r *keyring) nobody() credential {
+// noCredential is that of an account that does not exist. Ids begin at 1.
+func (r *keyring) noCredential() credential {
 	return credential{user: 0, secret: r.seal("no such account", passwordOf(0))}
 }
 
@@ -30,11 +30,12 @@ func (r *keyring) nobody() credential {
 // is, after the same work. Only the right password brings to light that an
 // account is disabled.
 func (s *Store) Login(ctx context.Context, email, challenge string, response []byte) (int64, error) {
-	c, err := s.credential(ctx, email)
+	ring := s.ring.Load()
+	c, err := s.credential(ctx, ring, email)
 	if err != nil {
 		return 0, err
 	}
-	right, err := s.ring.check(c, challenge, response)
+	right, err := ring.check(c, challenge, response)
 	if err != nil {
 		return 0, fmt.Errorf("password of user %d: %w", c.user, err)
 	}
@@ -49,10 +50,10 @@ func (s *Store) Login(ctx context.Context, email, challenge string, response []b
 
 // credential reads what there is to check; for an unknown account, what cannot
 // be fulfilled.
-func (s *Store) credential(ctx context.Context, email string) (credential, error) {
+func (s *Store) credential(ctx context.Context, ring *keyring, email string) (credential, error) {
 	var c credential
 	err := s.anew(ctx, func() error {
-		c = s.nobody
+		c = ring.nobody
 		err := s.hot[credentialQuery].QueryRowContext(s.engine.reading(ctx), email).Scan(&c.user, &c.disabled, &c.secret.key, &c.secret.box)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil

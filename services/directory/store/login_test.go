@@ -86,11 +86,11 @@ func TestADisabledAccountHasNoSnapshot(t *testing.T) {
 func TestUnknownAccountCostsTheSameWork(t *testing.T) {
 	s := ready(t, sqliteURL(t))
 	signUp(t, s, "somebody.else")
-	known, err := s.credential(t.Context(), address("somebody.else"))
+	known, err := s.credential(t.Context(), s.ring.Load(), address("somebody.else"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	unknown, err := s.credential(t.Context(), address("nobody"))
+	unknown, err := s.credential(t.Context(), s.ring.Load(), address("nobody"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,11 +104,11 @@ func TestUnknownAccountCostsTheSameWork(t *testing.T) {
 		t.Errorf("boxes of different lengths: %d and %d", len(unknown.secret.box), len(known.secret.box))
 	}
 	for name, c := range map[string]credential{"known": known, "unknown": unknown} {
-		password, err := s.ring.open(c.secret, passwordOf(c.user))
+		password, err := s.ring.Load().open(c.secret, passwordOf(c.user))
 		if err != nil || len(password) == 0 {
 			t.Errorf("the box of the %s account does not open: %v", name, err)
 		}
-		if right, err := s.ring.check(c, "1.2", answerTo("1.2", string(password))); err != nil || !right {
+		if right, err := s.ring.Load().check(c, "1.2", answerTo("1.2", string(password))); err != nil || !right {
 			t.Errorf("the %s account is not checked: %v, %v", name, right, err)
 		}
 	}

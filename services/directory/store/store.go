@@ -33,6 +33,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/pressly/goose/v3"
@@ -46,10 +47,10 @@ type Store struct {
 	// write is where transactions that change something run, read where the
 	// others do. They are one pool on PostgreSQL. SQLite has one writer.
 	write, read *sql.DB
-	// These are set by Unlock. nobody stands for every account that does not
-	// exist, see Login.
-	ring      *keyring
-	nobody    credential
+	// These are set by Unlock, which may come again with other keys. Whoever
+	// seals holds sealing for reading, see sealer.
+	ring      atomic.Pointer[keyring]
+	sealing   sync.RWMutex
 	hot       statements
 	conflicts atomic.Int64
 }

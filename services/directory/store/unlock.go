@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"time"
 )
 
@@ -14,36 +13,54 @@ import (
 const resealBatch = 500
 
 // Unlock reads the key file, so that passwords can be checked and stored; it
-// comes after [Store.Migrate] and once, before the store is used for more.
+// comes after [Store.Migrate], before the store is used for more. When the file
+// has changed it may come again, while the store is used: then, with an error,
+// the keys from before count on, unless it is that of sealing passwords anew.
 //
 // The database names the keys that sealed its passwords, from the first start
 // on. Only while it names none is a missing file created. A file that lacks one
 // of them, or has another key by that name, is refused.
 //
 // To change keys, add the new one to the file of every directory as a further
-// line, and restart them; then put it first, and restart again. Unlock seals all
-// passwords with the first key; once it has, the old one may go.
+// line; when all of them have it, put it first. Unlock seals all passwords with
+// the first key; once it has in all directories, the old one may go.
 func (s *Store) Unlock(ctx context.Context, keyFile string) error {
-	ring, named, err := s.openRing(ctx, keyFile)
+	ring, err := s.openRing(ctx, keyFile)
 	if err != nil {
 		return fmt.Errorf("unlock passwords: %w", err)
 	}
-	if len(named) > 1 {
-		if err := s.reseal(ctx, ring); err != nil {
-			return fmt.Errorf("unlock passwords: seal them with key %s: %w", ring.first, err)
+	if s.hot == nil {
+		if s.hot, err = prepare(ctx, s.read); err != nil {
+			return err
 		}
 	}
-	hot, err := prepare(ctx, s.read)
-	if err != nil {
-		return err
+	ring.nobody = ring.noCredential()
+	s.sealing.Lock()
+	s.ring.Store(ring)
+	s.sealing.Unlock()
+	// Now, and not before: what the ring before has sealed last has named its
+	// key.
+	named, err := column[string](ctx, s.read, `SELECT id FROM keys`)
+	if err == nil && len(named) > 1 {
+		err = s.reseal(ctx, ring)
 	}
-	s.ring, s.nobody, s.hot = ring, ring.nobody(), hot
+	if err != nil {
+		return fmt.Errorf("unlock passwords: seal them with key %s: %w", ring.first, err)
+	}
 	return nil
 }
 
+// sealer returns the ring for what is about to be sealed and stored. Unlock
+// waits with another one until done was called: what it then seals anew is all
+// that the ring before has sealed.
+func (s *Store) sealer() (ring *keyring, done func()) {
+	s.sealing.RLock()
+	return s.ring.Load(), s.sealing.RUnlock
+}
+
 // openRing reads or creates the ring, sees that it is the one for this
-// database, and names its first key there. named has all names.
-func (s *Store) openRing(ctx context.Context, keyFile string) (ring *keyring, named []string, err error) {
+// database, and names its first key there.
+func (s *Store) openRing(ctx context.Context, keyFile string) (ring *keyring, err error) {
 	err = s.change(ctx, func(tx *sql.Tx) error {
 		// Of several first starts on an empty database one creates a key; the
 		// others wait here and find it named.
@@ -65,9 +82,7 @@ func (s *Store) openRing(ctx context.Context, keyFile string) (ring *keyring, na
 		} else if err != nil {
 			return err
 		}
-		named = nil
 		for _, p := range proofs {
-			named = append(named, p.key)
 			if _, ok := ring.byID[p.key]; !ok {
 				return fmt.Errorf("the key file %s lacks key %s, which sealed passwords in this database: restore it", keyFile, p.key)
 			}
@@ -75,12 +90,9 @@ func (s *Store) openRing(ctx context.Context, keyFile string) (ring *keyring, na
 				return fmt.Errorf("the key %s in the key file %s is not the one that sealed passwords in this database: restore the file", p.key, keyFile)
 			}
 		}
-		if !slices.Contains(named, ring.first) {
-			named = append(named, ring.first)
-		}
 		return nameKey(ctx, tx, ring)
 	})
-	return ring, named, err
+	return ring, err
 }
 
 func readProofs(ctx context.Context, tx *sql.Tx) ([]sealed, error) {

@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // keyLine makes a line of a key file from one byte.
@@ -166,6 +168,87 @@ func TestChangingTheKey(t *testing.T) {
 		}
 		if _, err := last.Login(t.Context(), address("late"), "1.2", answerTo("1.2", "late")); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// Two directories change the key while they are used, each in its own time: no
+// account fails to be created or to log in, and behind the last step the old key
+// is wanted by nobody.
+func TestChangingTheKeyOfStoresInUse(t *testing.T) {
+	eachEngine(t, func(t *testing.T, url string) {
+		path := filepath.Join(t.TempDir(), "keys")
+		writeKeys(t, path, keyLine("one", 1))
+		stores := []*Store{migrated(t, url), migrated(t, url)}
+		unlock := func() {
+			t.Helper()
+			for _, s := range stores {
+				if err := s.Unlock(t.Context(), path); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		unlock()
+		signUp(t, stores[0], "ann")
+
+		stop := make(chan struct{})
+		var users sync.WaitGroup
+		var rounds [2]atomic.Int64
+		for i, s := range stores {
+			other := stores[1-i]
+			users.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					rounds[i].Store(int64(n))
+					name := fmt.Sprintf("user%d.%d", i, n)
+					_, err := s.CreateAccounts(t.Context(), []NewAccount{{Email: address(name), Password: name, Name: name}})
+					if err != nil {
+						t.Errorf("create %s: %v", name, err)
+						return
+					}
+					for _, name := range []string{name, "ann"} {
+						if _, err := other.Login(t.Context(), address(name), "1.2", answerTo("1.2", name)); err != nil {
+							t.Errorf("%s logs in: %v", name, err)
+							return
+						}
+					}
+					if _, err := other.Login(t.Context(), address("nobody"), "1.2", answerTo("1.2", "x")); reasonOf(t, err) != "AUTHENTICATION" {
+						t.Errorf("an account that does not exist: want it refused, got %v", err)
+						return
+					}
+				}
+			})
+		}
+		for _, ring := range [][]string{
+			{keyLine("one", 1), keyLine("two", 2)},
+			{keyLine("two", 2), keyLine("one", 1)},
+			{keyLine("two", 2)},
+		} {
+			writeKeys(t, path, ring...)
+			unlock()
+			// The next step comes when nothing is under way that began before
+			// this one.
+			for i := range rounds {
+				for now := rounds[i].Load(); rounds[i].Load() < now+2 && !t.Failed(); {
+					time.Sleep(time.Millisecond)
+				}
+			}
+		}
+		writeKeys(t, path, keyLine("three", 3))
+		for _, s := range stores {
+			if err := s.Unlock(t.Context(), path); err == nil || !strings.Contains(err.Error(), "lacks key two") {
+				t.Errorf("a ring that lacks the key: want it refused, got %v", err)
+			}
+		}
+		close(stop)
+		users.Wait()
+		signUp(t, stores[0], "late")
+		if _, err := stores[1].Login(t.Context(), address("late"), "1.2", answerTo("1.2", "late")); err != nil {
+			t.Errorf("behind a refused ring: %v", err)
 		}
 	})
 }
