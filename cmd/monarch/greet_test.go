@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,57 +17,95 @@ import (
 )
 
 func TestGreeting(t *testing.T) {
+	away := status.Error(codes.Unavailable, "away")
+	refused := status.Error(codes.Unauthenticated, "token")
+	const (
+		nobody = "no directory answers at here:7863"
+		token  = "the directory refuses the token of --cluster-token-file"
+		none   = "the directory was given no token"
+		back   = "the directory answers"
+	)
 	for name, c := range map[string]struct {
-		answers []error // in order, then nil
-		want    []string
+		answers []error  // in order
+		ready   string   // a letter behind each answer: r for ready, n for not
+		log     []string // the beginnings of its lines
 	}{
-		"at once": {},
+		"at once": {
+			answers: []error{nil}, ready: "r",
+		},
 		"after a moment, as roles start in any order": {
-			answers: []error{status.Error(codes.Unavailable, "away")},
+			answers: []error{away, nil}, ready: "nr",
 		},
 		"after longer": {
-			answers: []error{
-				status.Error(codes.Unavailable, "a"), status.Error(codes.Unavailable, "b"), status.Error(codes.Unavailable, "c"),
-				status.Error(codes.Unavailable, "d"), status.Error(codes.Unavailable, "e"), status.Error(codes.Unavailable, "f"),
-				status.Error(codes.Unavailable, "g"),
-			},
-			want: []string{"no directory answers at here:7863", "the directory answers"},
+			answers: []error{away, away, away, away, away, away, away, nil}, ready: "nnnnnnnr",
+			log: []string{nobody, back},
 		},
 		"with the wrong token": {
-			answers: []error{status.Error(codes.Unauthenticated, "token"), status.Error(codes.Unauthenticated, "token")},
-			want:    []string{"the directory refuses the token of --cluster-token-file", "the directory answers"},
+			answers: []error{refused, refused, nil}, ready: "nnr",
+			log: []string{token, back},
+		},
+		"with a token that becomes a wrong one": {
+			answers: []error{nil, refused, refused, nil}, ready: "rnnr",
+			log: []string{token, back},
+		},
+		"one that was given no token": {
+			answers: []error{status.Error(codes.PermissionDenied, "no token"), nil}, ready: "nr",
+			log: []string{none, back},
+		},
+		"one that goes away later": {
+			answers: []error{nil, away, away, nil}, ready: "rrrr",
+		},
+		"one that refuses while others are away": {
+			answers: []error{nil, refused, away, nil}, ready: "rnnr",
+			log: []string{token, back},
+		},
+		"one that has too much to do": {
+			answers: []error{status.Error(codes.ResourceExhausted, "busy")}, ready: "r",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
+				var ready strings.Builder
 				ctx, cancel := context.WithCancel(t.Context())
-				answers := c.answers
+				defer cancel()
 				p := &node.Process{Log: slog.New(slog.NewTextHandler(&log, nil))}
-				greeting := greet(p, "here:7863", "--cluster-token-file", func(context.Context) error {
-					if len(answers) == 0 {
-						// Nothing is asked any more: the next that happens is the end.
-						go func() { synctest.Wait(); cancel() }()
-						return nil
+				var g *greeting
+				note := func() {
+					if g.ready() == nil {
+						ready.WriteByte('r')
+					} else {
+						ready.WriteByte('n')
 					}
-					err := answers[0]
-					answers = answers[1:]
-					return err
+				}
+				calls := 0
+				g = newGreeting(p, "here:7863", "--cluster-token-file", func(context.Context) error {
+					if calls > 0 {
+						note() // what came of the answer before
+					}
+					calls++
+					if calls > len(c.answers) {
+						cancel()
+						return errors.New("over")
+					}
+					return c.answers[calls-1]
 				})
-				if err := greeting.Run(ctx); err != nil {
+				if g.ready() == nil {
+					t.Error("before the first answer: want it not ready, got ready")
+				}
+				if err := g.run(ctx); err != nil {
 					t.Fatal(err)
 				}
-				lines := strings.Split(strings.TrimSuffix(log.String(), "\n"), "\n")
-				if log.Len() == 0 {
-					lines = nil
+				if got := ready.String(); got != c.ready {
+					t.Errorf("ready: want %s, got %s", c.ready, got)
 				}
-				if len(lines) != len(c.want) {
-					t.Fatalf("want %q, got %q", c.want, lines)
+				var said []string
+				for line := range strings.Lines(log.String()) {
+					_, message, _ := strings.Cut(line, "msg=")
+					said = append(said, strings.Trim(message, `"`))
 				}
-				for i, want := range c.want {
-					if !strings.Contains(lines[i], want) {
-						t.Errorf("want %q, got %q", want, lines[i])
-					}
+				if !slices.EqualFunc(said, c.log, strings.HasPrefix) {
+					t.Errorf("log: want %q, got %q", c.log, said)
 				}
 			})
 		})
