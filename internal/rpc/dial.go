@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/health" // the client's half of health checking
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/resolver/dns"
 
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
 )
@@ -46,11 +47,19 @@ const (
 	firstRedial = 100 * time.Millisecond
 	lastRedial  = 3 * time.Second
 
+	// lookAgain is how long a name's addresses count before DNS may be asked for
+	// them again, as it is when a server is lost; the default of gRPC is half a
+	// minute, for which servers that were all replaced would stay unfound.
+	lookAgain = 2 * time.Second
+
 	// silentFor is how long nothing that was sent may be acknowledged until a
 	// server counts as lost, as one does behind a broken switch. It leaves a
 	// call that waits for it time to be repeated on another one.
 	silentFor = 2 * time.Second
 )
+
+// It is one value for the process, to be set before the first connection.
+func init() { dns.SetMinResolutionInterval(lookAgain) }
 
 // Dial returns a connection to the servers behind target: "host:port", which
 // stands for every address that the name has, or "host:port,host:port", which
