@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -51,7 +49,8 @@ type Network struct {
 	RedisHost, DatabaseHost *Host
 	Roles                   Roles
 
-	lan           *lan // nil if there are no hosts
+	secrets       secrets // the test's own
+	lan           *lan    // nil if there are no hosts
 	operator      string
 	dispatches    []string
 	notifications []string
@@ -73,17 +72,9 @@ func (r *Roles) all() []*Process {
 	return slices.Concat(r.Dispatches, []*Process{r.Operator}, r.Directories, r.Notifications, r.Switchboards)
 }
 
-const (
-	// Nobody but the test reaches the network, and nobody longer than it
-	// lives.
-	clusterToken  = "the-cluster-token-of-a-test"
-	accountsToken = "the-accounts-token-of-a-test"
-	operatorToken = "the-operator-token-of-a-test"
-
-	// callTimeout bounds one call of a test to the directory, which may stand
-	// for a thousand rows on a busy machine.
-	callTimeout = time.Minute
-)
+// callTimeout bounds one call of a test to the directory, which may stand for a
+// thousand rows on a busy machine.
+const callTimeout = time.Minute
 
 // Start brings a network up and returns when every role says that it is ready
 // and all nodes are known. It ends with the test, in good order: a role that
@@ -206,24 +197,20 @@ func addresses(places []place) []string {
 	return list
 }
 
-// start starts all roles, the switchboards and the first directory ahead of the
-// others and those at once: they wait for each other.
+// start starts all roles, the switchboards ahead of the others and those at once:
+// they wait for each other.
 func (n *Network) start(t testing.TB, opt Options) {
 	t.Helper()
-	dir := t.TempDir()
-	secret := func(name, token string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
+	// Nobody but the test reaches the network, and nobody longer than it lives.
+	contents := map[Secret]string{
+		ClusterToken:  "the-cluster-token-of-a-test",
+		AccountsToken: "the-accounts-token-of-a-test",
+		OperatorToken: "the-operator-token-of-a-test",
+		Keys:          KeyLine("first"),
+		RedisURL:      n.RedisURL,
+		DatabaseURL:   n.DatabaseURL,
 	}
-	cluster := []string{"--cluster-token-file", secret("cluster.token", clusterToken)}
-	accounts := []string{"--accounts-token-file", secret("accounts.token", accountsToken)}
-	operator := []string{"--token-file", secret("operator.token", operatorToken)}
-	keys := []string{"--key-file", filepath.Join(dir, "password.keys")}
-	database := []string{"--database", n.DatabaseURL}
-	redis := []string{"--redis", n.RedisURL}
+	n.secrets = newSecrets(t, contents)
 	directories := n.places(t, "directory", opt.Directories, directoryPort)
 	directory := []string{"--directory", strings.Join(addresses(directories), ",")}
 
@@ -241,43 +228,42 @@ func (n *Network) start(t testing.TB, opt Options) {
 			for _, f := range append(flags, opt.Args[role]) {
 				args = append(args, f...)
 			}
-			program := server(t, binary, opt.Env, args)
+			own := newSecrets(t, contents)
+			program := server(t, binary, append(own.env(), opt.Env...), args)
 			program.host = at.host
 			p := runProgram(t, at.name, at.telemetry, program)
+			p.secrets = own
 			processes = append(processes, p)
-			if i == 0 && role == "directory" && len(places) > 1 {
-				// It makes the keys, which the others need.
-				p.AwaitReady()
-			}
 		}
 		return processes
 	}
 	switchboards := n.places(t, "switchboard", opt.Switchboards, clientPort)
 	n.switchboards = addresses(switchboards)
-	n.Roles.Switchboards = role("switchboard", switchboards, redis)
+	n.Roles.Switchboards = role("switchboard", switchboards)
 	for _, p := range n.Roles.Switchboards {
 		// Who joins after them knows them from the start: nobody is told that
 		// there is no switchboard.
 		p.AwaitReady()
 	}
-	n.Roles.Directories = role("directory", directories, database, keys, cluster, accounts)
+	n.Roles.Directories = role("directory", directories)
 	operators := n.places(t, "operator", 1, operatorPort)
 	n.operator = operators[0].listen
-	n.Roles.Operator = role("operator", operators, redis, directory, cluster, accounts, operator)[0]
+	n.Roles.Operator = role("operator", operators, directory)[0]
 	dispatches := n.places(t, "dispatch", opt.Dispatches, clientPort)
 	n.dispatches = addresses(dispatches)
-	n.Roles.Dispatches = role("dispatch", dispatches, redis)
+	n.Roles.Dispatches = role("dispatch", dispatches)
 	notifications := n.places(t, "notification", opt.Notifications, clientPort)
 	n.notifications = addresses(notifications)
-	n.Roles.Notifications = role("notification", notifications, redis, directory, cluster)
-	n.directory = dial(t, directory[1])
+	n.Roles.Notifications = role("notification", notifications, directory)
+	n.directory = n.dial(t, directory[1])
 }
 
 // dial connects the test to the directories, as nodes and operator do.
-func dial(t testing.TB, target string) *grpc.ClientConn {
+func (n *Network) dial(t testing.TB, target string) *grpc.ClientConn {
 	t.Helper()
+	token := func(name Secret) rpc.Token { return func() []string { return []string{n.Secret(name)} } }
 	conn, err := rpc.Dial(target, rpc.DialOptions{
-		Tokens:  rpc.Tokens{Cluster: rpc.Fixed(clusterToken), Accounts: rpc.Fixed(accountsToken)},
+		Tokens:  rpc.Tokens{Cluster: token(ClusterToken), Accounts: token(AccountsToken)},
 		Timeout: callTimeout,
 	})
 	if err != nil {
@@ -300,7 +286,9 @@ func (n *Network) DispatchAt(i int) string { return n.dispatches[i%len(n.dispatc
 
 // Operator returns the URL of the operator service, without a path, and the
 // token that opens its API.
-func (n *Network) Operator() (url, token string) { return "http://" + n.operator, operatorToken }
+func (n *Network) Operator() (url, token string) {
+	return "http://" + n.operator, n.Secret(OperatorToken)
+}
 
 // Notification returns host:port of the i-th notification node, likewise.
 func (n *Network) Notification(i int) string {

@@ -577,3 +577,23 @@ func (p *Postgres) awaitStandby(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Execute has the primary execute a statement in the database of the URL, as the
+// superuser, who is asked for no password.
+func (p *Postgres) Execute(statement string) error { return execute(p.URL, statement) }
+
+// Query reads one value likewise.
+func (p *Postgres) Query(ctx context.Context, into any, statement string) error {
+	return p.primary().query(ctx, into, statement)
+}
+
+// AskForPasswords has the primary ask everybody else for a password.
+func (p *Postgres) AskForPasswords() error {
+	s := p.primary()
+	rules := "host all " + postgresUser + " 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+	file := filepath.Join(s.data, "pg_hba.conf")
+	if err := errors.Join(os.WriteFile(file, []byte(rules), 0o600), s.own(file)); err != nil {
+		return err
+	}
+	return p.Execute("SELECT pg_reload_conf()")
+}

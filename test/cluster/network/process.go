@@ -41,6 +41,7 @@ type Process struct {
 	dir       string
 	telemetry string // host:port; empty if it has none
 	out, err  string // files with what it writes, of all starts together
+	secrets   secrets
 
 	mu    sync.Mutex
 	now   *execution // the last one
@@ -280,6 +281,15 @@ func (p *Process) ready(ctx context.Context) error {
 		err = errors.New(strings.TrimSpace(body))
 	}
 	return err
+}
+
+// Readiness returns what /readyz?verbose says, and whether it says ready.
+func (p *Process) Readiness(ctx context.Context) (ready bool, text string, err error) {
+	status, body, err := p.get(ctx, "/readyz?verbose")
+	if err != nil {
+		return false, "", fmt.Errorf("ask %s whether it is ready: %w", p.Name, err)
+	}
+	return status == http.StatusOK, body, nil
 }
 
 // Metric returns the sum of all series of a metric, as /metrics shows them now:
