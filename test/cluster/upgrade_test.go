@@ -19,8 +19,9 @@ import (
 // process under a crowd that works on. Between the two halves there are two of
 // every role, one of each version, and transcripts are played across them.
 //
-// The directories are the first, as they are everywhere: the new one migrates
-// the database while the old one goes on serving from it.
+// The new directory migrates the database while the old one goes on serving from
+// it. Nodes call both in turn, so new nodes work with an old directory too, as
+// they do where all roles are changed at the same time.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	t.Log("promise: old and new versions of every role work together: through an upgrade, process by process, " +

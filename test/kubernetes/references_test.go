@@ -138,6 +138,9 @@ func (o *objects) checkPod(t *testing.T, w workload) {
 		if !volume && !claim {
 			fault("mounts %s, which is no volume", m.Name)
 		}
+		if m.SubPath != "" || m.SubPathExpr != "" {
+			fault("mounts a part of %s, by which no change of a Secret arrives", m.Name)
+		}
 	}
 	if _, ok := o.accounts[spec.ServiceAccountName]; spec.ServiceAccountName != "" && !ok {
 		fault("has the service account %s, which does not exist", spec.ServiceAccountName)
