@@ -193,8 +193,11 @@ func (c *Client) Ping(ctx context.Context) error {
 	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	err := c.rdb.Ping(ctx).Err()
-	if redis.IsAuthError(err) {
+	switch {
+	case redis.IsAuthError(err):
 		err = fmt.Errorf("%w: %w", ErrRefused, err)
+	case c.opened.TLSConfig != nil && errors.Is(err, context.DeadlineExceeded):
+		err = fmt.Errorf("%w (does it speak TLS, as the URL says?)", err)
 	}
 	return unavailable("ping", err)
 }

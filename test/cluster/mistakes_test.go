@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -104,6 +106,11 @@ func TestMistakesEndInOneSentence(t *testing.T) {
 			nil, fault,
 			[]string{"Redis", "--start.timeout"},
 		},
+		"a Redis that does not speak TLS": {
+			[]string{"dispatch", listen, "--redis=rediss://me:" + secret + "@" + taken.addr, hurry, untended},
+			nil, fault,
+			[]string{"Redis", "does it speak TLS"},
+		},
 		"a Redis that refuses the password": {
 			[]string{"dispatch", listen, "--redis=redis://:" + secret + "@" + guarded.Addr(), untended},
 			nil, fault,
@@ -193,4 +200,54 @@ func occupy(t *testing.T) occupied {
 		t.Fatal(err)
 	}
 	return occupied{ln.Addr().String(), port}
+}
+
+// A process whose token the directory refuses is not ready and says why, so that
+// a rollout stops there; it does not end. With the right one it is ready without
+// another start.
+func TestWrongTokenIsSaidUntilItIsRight(t *testing.T) {
+	t.Parallel()
+	dir, redis := t.TempDir(), miniredis.RunT(t)
+	write := func(name, token string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const right, wrong = "the-token-of-the-directory", "the-token-of-somebody-else"
+	at := network.Loopback(network.Port(t))
+	network.Monarch(t, "directory", nil, "directory", "--listen="+at, "--database=sqlite://"+filepath.Join(dir, "monarch.db"),
+		"--key-file="+filepath.Join(dir, "keys"), "--cluster-token-file="+write("cluster", right), "--accounts-token-file="+write("accounts", right))
+	common := []string{"--listen=127.0.0.1:0", "--redis=redis://" + redis.Addr(), "--directory=" + at}
+	for _, c := range []struct{ role, flag string }{
+		{"notification", "--cluster-token-file"},
+		{"operator", "--accounts-token-file"},
+	} {
+		path := write(c.role, wrong)
+		args := append([]string{c.role, c.flag + "=" + path}, common...)
+		if c.role == "operator" {
+			args = append(args, "--token-file="+write("operator.token", right))
+		} else {
+			args = append(args, "--advertise=127.0.0.1:1863")
+		}
+		p := network.Monarch(t, c.role, nil, args...)
+		sentence := "the directory refuses the token of " + c.flag + ": all processes of a network need the same"
+		ctx, cancel := context.WithTimeout(t.Context(), network.Patience)
+		eventually(ctx, t, func() error {
+			ready, text, err := p.Readiness(ctx)
+			if err == nil && (ready || !strings.Contains(text, "not ready: directory: "+sentence+"\n")) {
+				err = fmt.Errorf("%s says %q", c.role, text)
+			}
+			return err
+		})
+		if log, _ := p.Output(); strings.Count(log, sentence) != 1 {
+			t.Errorf("%s: want the log to say it once, got\n%s", c.role, log)
+		}
+		write(c.role, right)
+		p.AwaitReady()
+		cancel()
+		p.Stop()
+	}
 }
