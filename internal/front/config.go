@@ -59,6 +59,7 @@ type Config struct {
 	ConnectionsPerAddress int           `default:"0" help:"Most connections from one client address, an IPv6 /64 counting as one; 0 is no limit."`
 	AcceptRate            float64       `default:"0" help:"New connections a second from one client address; 0 is no limit."`
 	AcceptBurst           int           `default:"20" help:"New connections from one client address ahead of the rate limit."`
+	ProxyFrom             string        `placeholder:"CIDR,..." help:"Networks of balancers that name the client's address ahead of what it says, in the PROXY protocol, version 1 or 2. From there a connection without it is closed."`
 	Refusals              int           `default:"256" help:"Most connections beyond a limit that are told so at a time; further ones are closed without a word."`
 	RefusalTime           time.Duration `default:"5s" help:"Time in which a client that is refused has to say its first command and take the answer."`
 	OutboxBytes           int           `default:"${outbox_bytes=4194304}" help:"Bytes that may wait to be sent to a client before it counts as slow and is closed."`
@@ -95,6 +96,8 @@ func (c Config) Validate() error {
 	check(c.ConnectionsPerAddress >= 0, "connections-per-address: %d is negative", c.ConnectionsPerAddress)
 	check(c.AcceptRate >= 0, "accept-rate: %g is negative", c.AcceptRate)
 	check(c.AcceptBurst > 0, "accept-burst: %d is negative", c.AcceptBurst)
+	_, err := parseNetworks(c.ProxyFrom)
+	check(err == nil, "proxy-from: %v", err)
 	check(c.Refusals > 0, "refusals: %d is negative", c.Refusals)
 	check(c.RefusalTime > 0, "refusal-time: %v is negative", c.RefusalTime)
 	check(c.OutboxBytes >= minOutboxBytes && c.OutboxBytes <= maxOutboxBytes,

@@ -55,6 +55,7 @@ func TestValidateReportsEveryFault(t *testing.T) {
 		ConnectionsPerAddress: -1,
 		AcceptRate:            -1,
 		AcceptBurst:           -1,
+		ProxyFrom:             "10.0.0.0/8,balancer",
 		Refusals:              -1,
 		RefusalTime:           -1,
 		OutboxBytes:           100,
@@ -66,14 +67,14 @@ func TestValidateReportsEveryFault(t *testing.T) {
 		t.Fatal("want faults, got none")
 	}
 	for _, flag := range []string{
-		"max-connections", "connections-per-address", "accept-rate", "accept-burst",
+		"max-connections", "connections-per-address", "accept-rate", "accept-burst", "proxy-from",
 		"refusals", "refusal-time", "outbox-bytes", "write-timeout", "flush-timeout", "read-line",
 	} {
 		if !strings.Contains(err.Error(), flag+": ") {
 			t.Errorf("want a fault of %s, got %v", flag, err)
 		}
 	}
-	if n := strings.Count(err.Error(), "\n") + 1; n != 10 {
-		t.Errorf("want ten faults, got %d: %v", n, err)
+	if n := strings.Count(err.Error(), "\n") + 1; n != 11 {
+		t.Errorf("want eleven faults, got %d: %v", n, err)
 	}
 }

@@ -201,7 +201,7 @@ func (c *Conn) finish() {
 	}
 	cut := c.outbox.wait()
 	switch nc := c.nc.(type) {
-	case *net.TCPConn:
+	case interface{ SetLinger(sec int) error }: // of TCP
 		if cut {
 			// What the kernel still holds for a client that does not read
 			// would stay for minutes after an ordinary close.

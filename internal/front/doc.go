@@ -12,6 +12,11 @@
 // connection again. Where the system has no epoll, and where a connection is
 // none of the system's, a goroutine of its own reads it instead.
 //
+// A balancer ahead of the clients names their addresses, which would all be its
+// own otherwise, in a header of the PROXY protocol. It is read before Serve makes
+// a connection of it, and only from networks that [Config] lists: anybody else
+// could take any address by it.
+//
 // Any goroutine may [Conn.Send] to it. What is sent is gathered in an outbox
 // that is bounded in bytes. A worker writes it as far as the socket takes it,
 // behind all that was readable before, so that under load one write has many

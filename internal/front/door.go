@@ -15,9 +15,10 @@ const (
 	refusedAddress refusal = "address" // Config.ConnectionsPerAddress
 	refusedRate    refusal = "rate"    // Config.AcceptRate
 	refusedFiles   refusal = "files"   // the files that the process may open
+	refusedProxy   refusal = "proxy"   // Config.ProxyFrom, without its header
 )
 
-var refusals = []refusal{refusedFull, refusedAddress, refusedRate, refusedFiles}
+var refusals = []refusal{refusedFull, refusedAddress, refusedRate, refusedFiles, refusedProxy}
 
 // door counts connections by client address, where a limit asks for it. The
 // server's mutex guards it.

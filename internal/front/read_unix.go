@@ -17,6 +17,8 @@ func rawConn(nc net.Conn) syscall.RawConn {
 	switch nc := nc.(type) {
 	case *net.TCPConn:
 		raw, _ = nc.SyscallConn()
+	case *proxiedConn:
+		raw, _ = nc.SyscallConn()
 	case *net.UnixConn:
 		raw, _ = nc.SyscallConn()
 	}

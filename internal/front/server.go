@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -21,6 +22,11 @@ type Server struct {
 	log     *slog.Logger
 	metrics *metrics
 	door    *door
+
+	// proxyFrom is Config.ProxyFrom, headers how many of its headers are waited
+	// for at a time.
+	proxyFrom []netip.Prefix
+	headers   int
 
 	readers    sync.Pool // of *reader; all for lines of cfg.ReadLine
 	lingerTime time.Duration
@@ -53,6 +59,7 @@ func NewServer(cfg Config, log *slog.Logger, meter metric.Meter, role string) (*
 		lingerTime: lingerTime,
 		conns:      make(map[*Conn]struct{}),
 	}
+	s.proxyFrom, _ = parseNetworks(cfg.ProxyFrom) // Validate has said what is wrong
 	m, err := newMetrics(meter, role, s.outboxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics of %s connections: %w", role, err)
@@ -60,6 +67,8 @@ func NewServer(cfg Config, log *slog.Logger, meter metric.Meter, role string) (*
 	s.metrics = m
 	var excusing int
 	s.firstReserved, excusing = bound(cfg, openFiles(), log, role)
+	// Half of the reserve may go to refusals, and a quarter to these.
+	s.headers = max(1, int(reserve(openFiles())/4))
 	s.excusing = make(chan struct{}, excusing)
 	return s, nil
 }
@@ -98,6 +107,12 @@ func (s *Server) AwaitOpen(ctx context.Context) {
 // Serve may be called for several listeners at once. Its end takes
 // Config.FlushTimeout and about a second at most, and what the sessions take.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, open func(ctx context.Context, c *Conn) Session) error {
+	if len(s.proxyFrom) > 0 {
+		ln = readHeaders(ln, s.proxyFrom, s.headers, func(nc net.Conn) {
+			s.metrics.refused(refusedProxy)
+			s.noteRefusal(nc, refusedProxy)
+		})
+	}
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(closed)

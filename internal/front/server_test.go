@@ -326,7 +326,7 @@ func TestMetricsExistFromTheStart(t *testing.T) {
 		"monarch_closes_total/reason": {
 			"client", "displaced", "idle", "internal", "operator", "protocol", "refused", "shutdown", "slow",
 		},
-		"monarch_connections_refused_total/limit": {"address", "files", "full", "rate"},
+		"monarch_connections_refused_total/limit": {"address", "files", "full", "proxy", "rate"},
 		"monarch_connections/role":                {"notification"},
 		"monarch_outbox_bytes/role":               {"notification"},
 	} {
