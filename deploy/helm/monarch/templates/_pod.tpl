@@ -67,6 +67,9 @@ spec:
         {{- range .args }}
         - {{ . | quote }}
         {{- end }}
+        {{- if and $v.exposure.proxyFrom (has .role (list "dispatch" "notification" "switchboard")) }}
+        - --{{ .role }}.proxy-from={{ join "," $v.exposure.proxyFrom }}
+        {{- end }}
         - --drain.timeout={{ .drain }}s
         - --telemetry.listen=:9863
         - --log.level={{ $v.log.level }}
