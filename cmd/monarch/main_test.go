@@ -257,6 +257,13 @@ func TestSecretsFromFiles(t *testing.T) {
 		t.Errorf("with both variables: want a fault, got %v", err)
 	}
 	t.Setenv("MONARCH_DATABASE", "")
+	if err := os.WriteFile(path+"2", []byte("sqlite:///x.db\nsqlite:///y.db\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("MONARCH_DATABASE_FILE", path+"2")
+	if _, err := parse(t, "migrate"); err == nil || !strings.Contains(err.Error(), "MONARCH_DATABASE_FILE: the file has more than one line") {
+		t.Errorf("with a file of two lines: want a fault, got %v", err)
+	}
 	t.Setenv("MONARCH_DATABASE_FILE", path+"x")
 	if _, err := parse(t, "migrate"); err == nil || !strings.Contains(err.Error(), "MONARCH_DATABASE_FILE: read secret") {
 		t.Errorf("with a file that is not there: want a fault, got %v", err)

@@ -50,7 +50,8 @@ const rereadEvery = time.Second
 // Then take is tried again until it succeeds or the file is as it was, and log
 // and /readyz?verbose say what is wrong. name says there which secret it is,
 // such as the name of its flag. The first call of take is before Secret returns,
-// the others are on a goroutine of their own, one after the other.
+// the others are on a goroutine of their own, one after the other. Secret comes
+// before Serve.
 func (p *Process) Secret(ctx context.Context, name, path string, take func(ctx context.Context, text string) error) error {
 	text, err := ReadSecret(path)
 	if err == nil {
