@@ -2,6 +2,11 @@
 // their commands, writes to them without ever waiting for them, and ends them
 // in good order. What a command means and who a user is, it does not know.
 //
+// A balancer ahead of the clients names their addresses, which would all be its
+// own otherwise, in a header of the PROXY protocol. It is read before Serve makes
+// a connection of it, and only from networks that [Config] lists: anybody else
+// could take any address by it.
+//
 // # The life of a connection
 //
 // [Server.Serve] accepts a connection, or turns it away with the protocol's
@@ -11,11 +16,6 @@
 // a pool, reads, calls [Session.Do] for each command, and lets go of the
 // connection again. Where the system has no epoll, and where a connection is
 // none of the system's, a goroutine of its own reads it instead.
-//
-// A balancer ahead of the clients names their addresses, which would all be its
-// own otherwise, in a header of the PROXY protocol. It is read before Serve makes
-// a connection of it, and only from networks that [Config] lists: anybody else
-// could take any address by it.
 //
 // Any goroutine may [Conn.Send] to it. What is sent is gathered in an outbox
 // that is bounded in bytes. A worker writes it as far as the socket takes it,
