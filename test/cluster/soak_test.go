@@ -75,11 +75,7 @@ var soakStages = map[string]func(t *testing.T) (*scene, []trouble){
 					if err != nil {
 						return err
 					}
-					if err := strike(ctx, old); err != nil {
-						return err
-					}
-					_, err = redis.AwaitMaster(ctx, old)
-					return err
+					return strike(ctx, old)
 				})
 			}}
 		}
