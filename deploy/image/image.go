@@ -3,13 +3,12 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strconv"
 	"time"
+
+	"github.com/monarch-msn/monarch/deploy/image/archive"
 )
 
 // image is ready to be saved.
@@ -136,44 +135,15 @@ func pack(all files, arch string, b build) (*image, error) {
 		History:      []history{{Created: b.time, CreatedBy: "deploy/image"}},
 	}
 	c.RootFS.Type = "layers"
-	c.RootFS.DiffIDs = []string{"sha256:" + digest(layer.Bytes())}
+	c.RootFS.DiffIDs = []string{"sha256:" + archive.Digest(layer.Bytes())}
 	text, err := json.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("describe the image: %w", err)
 	}
-	return &image{id: digest(text), config: text, layer: packed.Bytes(), unpacked: layer.Len(), age: b.time}, nil
+	return &image{id: archive.Digest(text), config: text, layer: packed.Bytes(), unpacked: layer.Len(), age: b.time}, nil
 }
 
 // save writes the image with its tags as an archive that engines load.
 func (img *image) save(path string, tags []string) error {
-	layer := digest(img.layer) + ".tar.gz"
-	manifest, err := json.Marshal([]struct {
-		Config   string
-		RepoTags []string
-		Layers   []string
-	}{{img.id + ".json", tags, []string{layer}}})
-	if err != nil {
-		return fmt.Errorf("describe the archive: %w", err)
-	}
-	out, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("save the image: %w", err)
-	}
-	err = files{
-		{path: layer, mode: 0o644, content: img.layer},
-		{path: img.id + ".json", mode: 0o644, content: img.config},
-		{path: "manifest.json", mode: 0o644, content: manifest},
-	}.archive(out, img.age)
-	if closed := out.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return fmt.Errorf("save the image: %w", err)
-	}
-	return nil
-}
-
-func digest(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	return archive.Save(path, img.config, img.layer, tags, img.age)
 }

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/monarch-msn/monarch/deploy/image/archive"
 )
 
 // sample is an image of two small programs.
@@ -68,7 +70,7 @@ func TestArchive(t *testing.T) {
 	if err := json.Unmarshal(outer[manifest[0].Config].content, &c); err != nil {
 		t.Fatal(err)
 	}
-	if want := digest(outer[manifest[0].Config].content) + ".json"; manifest[0].Config != want {
+	if want := archive.Digest(outer[manifest[0].Config].content) + ".json"; manifest[0].Config != want {
 		t.Errorf("want the description under its digest, %s, got %s", want, manifest[0].Config)
 	}
 	unzip, err := gzip.NewReader(bytes.NewReader(outer[manifest[0].Layers[0]].content))
@@ -79,7 +81,7 @@ func TestArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"sha256:" + digest(layer)}; !slices.Equal(c.RootFS.DiffIDs, want) {
+	if want := []string{"sha256:" + archive.Digest(layer)}; !slices.Equal(c.RootFS.DiffIDs, want) {
 		t.Errorf("want the digest of the layer, %v, got %v", want, c.RootFS.DiffIDs)
 	}
 	inner := untar(t, layer)

@@ -114,7 +114,7 @@ func newProject(ctx context.Context, t *testing.T) *project {
 	}
 	env := []string{
 		"COMPOSE_PROJECT_NAME=" + p.name, "COMPOSE_FILE=compose.yaml:override.yaml", "PUBLIC_BIND=" + host,
-		"REDIS_IMAGE=monarch-test-redis", "DATABASE_IMAGE=monarch-test-postgres", "PROMETHEUS_IMAGE=monarch-test-prometheus",
+		"REDIS_IMAGE=monarch-test-redis:debian", "DATABASE_IMAGE=monarch-test-postgres:debian", "PROMETHEUS_IMAGE=monarch-test-prometheus:debian",
 	}
 	for _, name := range portNames {
 		p.ports[name] = freePort(ctx, t)
@@ -304,9 +304,7 @@ var roles = []string{
 
 func TestCompose(t *testing.T) {
 	ctx := t.Context()
-	redisImage(t).load(ctx, t)
-	postgresImage(t).load(ctx, t)
-	prometheusImage(ctx, t).load(ctx, t)
+	loadStandIns(ctx, t)
 	p := newProject(ctx, t)
 
 	begun := time.Now()

@@ -5,6 +5,6 @@
 //
 // No image is pulled. Stand-ins take the place of those of Redis, PostgreSQL
 // and Prometheus: the programs that Debian has on this machine with their
-// libraries, see standin_test.go. Their tags begin with monarch-test, and they
+// libraries, see test/standin. Their tags begin with monarch-test, and they
 // go when the test ends.
 package compose
