@@ -3,19 +3,21 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// stageVariable tells a process that Isolate has started how far in it is, and
-// cgroupVariable where its control groups go.
+// stageVariable tells a process that Isolate has started which one it is, and
+// cgroupVariable where control groups go.
 const (
 	stageVariable  = "MONARCH_LAB_STAGE"
 	cgroupVariable = "MONARCH_LAB_CGROUP"
@@ -27,14 +29,16 @@ const (
 //
 // Inside there is no network but a loopback interface, which is up, and /run is
 // empty. What is started there, mounted or plugged in is gone when run has
-// returned, and just as well when either process is interrupted or killed:
+// returned, and just as well when one of the processes is interrupted or killed:
 // nothing else has to clean up. The same goes for files in os.TempDir and for
-// control groups below [Cgroup], unless it is the outer process that is killed.
+// control groups below [Cgroup].
 func Isolate(run func() int) (status int) {
 	var err error
 	switch os.Getenv(stageVariable) {
 	case "":
 		status, err = outside()
+	case "janitor":
+		err = tidy()
 	case "first":
 		status, err = first()
 	default:
@@ -67,14 +71,18 @@ func outside() (status int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("make a directory for the lab: %w", err)
 	}
-	cgroup := "/" + filepath.Base(dir)
-	defer func() { err = errors.Join(err, os.RemoveAll(dir), removeCgroups(cgroup)) }()
+	env := append(os.Environ(), cgroupVariable+"=/"+filepath.Base(dir), "TMPDIR="+dir)
+	janitor, err := startJanitor(env)
+	if err != nil {
+		return 0, errors.Join(err, os.Remove(dir))
+	}
+	defer func() { err = errors.Join(err, janitor()) }()
 
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, forwarded...)
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), stageVariable+"=first", cgroupVariable+"="+cgroup, "TMPDIR="+dir)
+	cmd.Env = append(env, stageVariable+"=first")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET,
@@ -101,6 +109,48 @@ func outside() (status int, err error) {
 			return 0, fmt.Errorf("the isolated process: %w", err)
 		}
 	}
+}
+
+// startJanitor starts a process that tidies up when finish is called or this
+// process is gone, whatever ended it. finish waits for that.
+func startJanitor(env []string) (finish func() error, err error) {
+	end, held, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer end.Close() // the janitor has its own
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(env, stageVariable+"=janitor")
+	cmd.Stdin, cmd.Stderr = end, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // not in a group that is killed
+	if err := cmd.Start(); err != nil {
+		held.Close()
+		return nil, fmt.Errorf("start what tidies up: %w", err)
+	}
+	return func() error {
+		held.Close() // nothing was written
+		if err := cmd.Wait(); err != nil {
+			return fmt.Errorf("tidy up: %w", err)
+		}
+		return nil
+	}, nil
+}
+
+// tidy is what the janitor does. The last processes may be just about to end.
+func tidy() error {
+	dir := os.TempDir()
+	if filepath.Base(dir) != filepath.Base(Cgroup()) {
+		return fmt.Errorf("tidy up: %s is no directory of a lab", dir)
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin) // comes to its end with the other process
+	var err error
+	for range 100 {
+		if err = errors.Join(os.RemoveAll(dir), removeCgroups(Cgroup())); err == nil {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return err
 }
 
 // first is what a machine's first process is: it starts the program, and takes
@@ -177,8 +227,7 @@ func hierarchies() []string {
 	return all
 }
 
-// removeCgroups removes a control group with all that are in it. Their last
-// processes may be just about to end.
+// removeCgroups removes a control group with all that are in it.
 func removeCgroups(cgroup string) error {
 	var errs []error
 	for _, hierarchy := range hierarchies() {
@@ -192,18 +241,10 @@ func removeCgroups(cgroup string) error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
-		for len(dirs) > 0 {
-			last := dirs[len(dirs)-1]
-			for range 50 {
-				if err = syscall.Rmdir(last); err != syscall.EBUSY {
-					break
-				}
-				time.Sleep(100 * time.Millisecond)
+		for _, dir := range slices.Backward(dirs) { // the inner ones first
+			if err := syscall.Rmdir(dir); err != nil {
+				errs = append(errs, fmt.Errorf("remove the control group %s: %w", dir, err))
 			}
-			if err != nil {
-				errs = append(errs, fmt.Errorf("remove the control group %s: %w", last, err))
-			}
-			dirs = dirs[:len(dirs)-1]
 		}
 	}
 	return errors.Join(errs...)
