@@ -66,6 +66,7 @@ type Crowd struct {
 	lost    []string // who lost a session last, and how
 	refused []string // likewise, whose logins were refused
 	gone    []gone
+	absence time.Duration    // the longest
 	talks   map[string]*talk // by the caller's email
 	talked  int
 }
@@ -176,6 +177,16 @@ func (c *Crowd) fail(format string, args ...any) {
 	if len(c.wrong) < maxWrong {
 		c.wrong = append(c.wrong, fmt.Sprintf(format, args...))
 	}
+}
+
+// Absence returns the longest time since it was last asked that a user who did
+// not mean to go needed to be online again: from the end of a session to the
+// answer to CHG in the next one.
+func (c *Crowd) Absence() (longest time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	longest, c.absence = c.absence, 0
+	return longest
 }
 
 // Losses tells of the last sessions that were lost.

@@ -63,6 +63,7 @@ type member struct {
 	at      string
 	status  string
 	told    told
+	missing time.Time // since when the user is offline without meaning to be
 	log     []string
 }
 
@@ -203,7 +204,20 @@ func (m *member) login(ctx context.Context) error {
 		return fmt.Errorf("CHG: %w", err)
 	}
 	m.crowd.count.logins.Add(1)
+	m.back()
 	return nil
+}
+
+// back notes how long the user was away.
+func (m *member) back() {
+	m.mu.Lock()
+	since := m.missing
+	m.missing = time.Time{}
+	m.mu.Unlock()
+	if !since.IsZero() {
+		away := time.Since(since)
+		m.crowd.change(func() { m.crowd.absence = max(m.crowd.absence, away) })
+	}
 }
 
 // open takes in what a login has found.
@@ -286,6 +300,9 @@ func (m *member) over(l *line, last string, err error) {
 	ours := m.line == l
 	if ours {
 		m.line, m.status = nil, ""
+		if !l.leaving.Load() && m.missing.IsZero() {
+			m.missing = time.Now()
+		}
 	}
 	ended := gone{m.email, m.told.falls, m.told.base, m.tail()}
 	m.mu.Unlock()
