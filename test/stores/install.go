@@ -25,8 +25,15 @@ type needs struct {
 	stores   []store
 }
 
-// neededPrograms leaves out the stores that the environment names.
-func neededPrograms() needs {
+// others are the programs that may be asked for, by name.
+var others = map[string]program{
+	"runc": {"the program runc", "runc", func() bool { return find("runc") != "" }},
+	"nft":  {"the program nft", "nftables", func() bool { return find("nft") != "" }},
+}
+
+// neededPrograms leaves out the stores that the environment names. It adds those
+// of the others that are asked for.
+func neededPrograms(asked []string) (needs, error) {
 	n := needs{programs: []program{{
 		// The race detector links with it.
 		"a C compiler", "gcc libc6-dev", func() bool {
@@ -42,7 +49,14 @@ func neededPrograms() needs {
 			n.programs = append(n.programs, s.program)
 		}
 	}
-	return n
+	for _, name := range asked {
+		p, ok := others[name]
+		if !ok {
+			return needs{}, fmt.Errorf("nothing is known of a program %s", name)
+		}
+		n.programs = append(n.programs, p)
+	}
+	return n, nil
 }
 
 func (n needs) missing() []program {

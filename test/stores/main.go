@@ -13,8 +13,9 @@
 // everything all the same: what Monarch has in it ends with its processes.
 //
 // What is missing on the machine is installed with apt-get, where that is
-// possible without a question. The exit status is that of the command, or 1
-// after one sentence on standard error.
+// possible without a question; so are programs that -need names, runc or nft.
+// The exit status is that of the command, or 1 after one sentence on standard
+// error.
 package main
 
 import (
@@ -27,6 +28,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 )
 
@@ -34,15 +36,19 @@ func main() {
 	// The stores are to die with this process, and Linux takes the thread
 	// that started them for it.
 	runtime.LockOSThread()
-	usage := func() { fmt.Fprintln(os.Stderr, "stores: usage: stores [-keep DIR] COMMAND [ARGUMENT...]") }
+	usage := func() {
+		fmt.Fprintln(os.Stderr, "stores: usage: stores [-keep DIR] [-need PROGRAM,...] COMMAND [ARGUMENT...]")
+	}
 	flag.Usage = usage
 	keep := flag.String("keep", "", "")
+	need := flag.String("need", "", "")
 	flag.Parse()
 	if flag.NArg() == 0 {
 		usage()
 		os.Exit(2)
 	}
-	status, err := run(*keep, flag.Args())
+	asked := strings.FieldsFunc(*need, func(r rune) bool { return r == ',' })
+	status, err := run(*keep, asked, flag.Args())
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "stores: %v\n", err)
 		os.Exit(1)
@@ -51,14 +57,18 @@ func main() {
 }
 
 // run starts what is missing, runs the command, and returns its exit status.
-// Databases are kept in the directory keep, unless it is empty.
-func run(keep string, command []string) (status int, err error) {
+// Databases are kept in the directory keep, unless it is empty. asked are programs
+// that have to be there besides.
+func run(keep string, asked, command []string) (status int, err error) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 
-	needs := neededPrograms()
+	needs, err := neededPrograms(asked)
+	if err != nil {
+		return 0, err
+	}
 	if err := install(ctx, needs.missing()); err != nil {
 		return 0, err
 	}

@@ -45,8 +45,18 @@ func TestSentenceForWhatIsMissing(t *testing.T) {
 func TestStoresThatAreNamedAreNotStarted(t *testing.T) {
 	t.Setenv("MONARCH_TEST_REDIS", "redis://127.0.0.1:1")
 	t.Setenv("MONARCH_TEST_POSTGRES", "postgres://127.0.0.1:1")
-	if got := neededPrograms().stores; len(got) != 0 {
-		t.Errorf("want nothing to start, got %d stores", len(got))
+	got, err := neededPrograms([]string{"nft"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.stores) != 0 {
+		t.Errorf("want nothing to start, got %d stores", len(got.stores))
+	}
+	if last := got.programs[len(got.programs)-1]; last.pkg != "nftables" {
+		t.Errorf("want the program that was asked for among those that are needed, got %+v", got.programs)
+	}
+	if _, err := neededPrograms([]string{"fortune"}); err == nil || !strings.Contains(err.Error(), "program fortune") {
+		t.Errorf("want an error that names the program, got %v", err)
 	}
 }
 
