@@ -26,7 +26,7 @@ func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	t.Log("promise: old and new versions of every role work together: through an upgrade, process by process, " +
 		"no session and no conversation breaks, no edit fails, no acknowledged edit or message is lost, everybody is told the truth")
-	old, servers := previous(t), t.TempDir()
+	old, servers := previousServer(t), t.TempDir()
 	// Each process is started by a name of its own, which first stands for the
 	// old server and then for the new one.
 	server := func(role string, i int) string { return filepath.Join(servers, fmt.Sprintf("%s-%d", role, i)) }
