@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -83,6 +84,11 @@ func (o *objects) checkNames(t *testing.T, namespace string) {
 		// ten characters.
 		if n := len(set.Name) + 11; n > validation.LabelValueMaxLength {
 			t.Errorf("StatefulSet %s: its pods would have a label of %d characters", set.Name, n)
+		}
+		// In the other order a pod that does not get ready, as with an image that
+		// is not there, is not replaced by one that would.
+		if set.Spec.PodManagementPolicy != appsv1.ParallelPodManagement {
+			t.Errorf("StatefulSet %s: a pod that does not get ready would never be replaced", set.Name)
 		}
 		service, ok := o.services[set.Spec.ServiceName]
 		if !ok || !selects(service.Spec.Selector, set.Spec.Template.Labels) {
