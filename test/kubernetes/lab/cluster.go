@@ -229,15 +229,20 @@ func Await(ctx context.Context, condition func(ctx context.Context) error) error
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
+	var last error
 	for begin := time.Now(); ; {
 		err := condition(ctx)
 		if err == nil {
 			return nil
 		}
+		// That it was interrupted says nothing.
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%w after %v: %w", context.Cause(ctx), time.Since(begin).Round(time.Millisecond), err)
+			return fmt.Errorf("%w after %v: %w", context.Cause(ctx), time.Since(begin).Round(time.Millisecond), last)
 		}
 	}
 }
