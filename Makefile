@@ -19,7 +19,7 @@ TOOL = GOWORK=off $(GO) build -C tools -o ../bin/tools/
 
 .PHONY: help
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-25s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: ## Build and start a whole network in one process; ARGS are flags of "monarch all".
@@ -60,6 +60,26 @@ test-compose: ## Start deploy/compose with a Docker engine, use it, stop nodes u
 	@$(GO) vet -tags compose ./test/compose
 	@bin/test/stores bin/test/summary -tags compose -count=1 -timeout=25m ./test/compose
 
+# The chart on a real control plane, and with nodes and pods that are simulated.
+# What the cluster is made of is compiled the first time, for a quarter of an hour,
+# and stays in the user's cache. The tests run in a network of their own, which
+# takes root.
+IN_KUBERNETES = cd test/kubernetes && GOWORK=off
+
+.PHONY: test-kubernetes-api
+test-kubernetes-api: ## Have a real API server take the Helm chart, refuse mistakes, and install it without nodes.
+	@$(GO) build -o bin/test/ ./test/summary
+	@$(IN_KUBERNETES) $(GO) vet ./lab/... ./api
+	@$(IN_KUBERNETES) $(GO) run ./lab/programs control-plane
+	@$(IN_KUBERNETES) ../../bin/test/summary -count=1 -timeout=15m ./api
+
+.PHONY: test-kubernetes-simulated
+test-kubernetes-simulated: ## Install the Helm chart on simulated nodes; drain them, roll out, scale by sessions.
+	@$(GO) build -o bin/test/ ./test/summary
+	@$(IN_KUBERNETES) $(GO) vet ./lab/... ./simulated
+	@$(IN_KUBERNETES) $(GO) run ./lab/programs simulated
+	@$(IN_KUBERNETES) ../../bin/test/summary -count=1 -timeout=15m ./simulated
+
 # The upgrade is tested from the last commit with another server, or from that
 # which MONARCH_TEST_PREVIOUS names: MONARCH_TEST_PREVIOUS=v1.0 make test
 # The race detector looks at Go. In the C of SQLite, which came to be Go by
@@ -93,6 +113,7 @@ check: check-format check-vet check-lint check-fences check-modules check-genera
 
 .PHONY: quickstart
 quickstart: ## Write deploy/kubernetes/quickstart.yaml anew from the Helm chart.
+	@$(GO) build -o bin/ ./cmd/monarch
 	@GOWORK=off $(GO) -C test/kubernetes test -count=1 -run '^TestQuickstart$$' . -update
 
 .PHONY: generate
