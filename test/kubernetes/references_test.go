@@ -129,10 +129,23 @@ func (o *objects) checkPod(t *testing.T, w workload) {
 		}
 		ports[p.Name] = p.ContainerPort
 	}
-	for _, s := range spec.TopologySpreadConstraints {
-		selector, err := metav1.LabelSelectorAsSelector(s.LabelSelector)
+	spreads := func(over string, selects *metav1.LabelSelector) {
+		selector, err := metav1.LabelSelectorAsSelector(selects)
 		if err != nil || !selector.Matches(labels.Set(w.pod.Labels)) {
-			fault("spreads over %s what are not its own pods (%v)", s.TopologyKey, err)
+			fault("spreads over %s what are not its own pods (%v)", over, err)
+		}
+	}
+	for _, s := range spec.TopologySpreadConstraints {
+		spreads(s.TopologyKey, s.LabelSelector)
+		// The scheduler leaves nodes out that lack one of the keys, and many
+		// clusters have no zones.
+		if s.TopologyKey != corev1.LabelHostname {
+			fault("spreads over %s by a constraint, which nodes without it undo", s.TopologyKey)
+		}
+	}
+	if spec.Affinity != nil && spec.Affinity.PodAntiAffinity != nil {
+		for _, term := range spec.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution {
+			spreads(term.PodAffinityTerm.TopologyKey, term.PodAffinityTerm.LabelSelector)
 		}
 	}
 	if c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {

@@ -45,18 +45,30 @@ spec:
   # to read and for telemetry.
   terminationGracePeriodSeconds: {{ add (.sleep | default 0) .drain 15 }}
   {{- include "monarch.podSecurity" 65532 | nindent 2 }}
+  # Over zones it is spread by affinity: where nodes have none, a constraint with
+  # zones would leave them out, and undo the one with host names.
   topologySpreadConstraints:
-    {{- $self := . }}
-    {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
     - maxSkew: 1
-      topologyKey: {{ . }}
+      topologyKey: kubernetes.io/hostname
       whenUnsatisfiable: ScheduleAnyway
-      {{- if $self.deployment }}
+      {{- if .deployment }}
       matchLabelKeys: [pod-template-hash]
       {{- end }}
       labelSelector:
         matchLabels:
-          {{- include "monarch.selector" $self | nindent 10 }}
+          {{- include "monarch.selector" . | nindent 10 }}
+  affinity:
+    {{- if $values.affinity }}
+    {{- toYaml $values.affinity | nindent 4 }}
+    {{- else }}
+    podAntiAffinity:
+      preferredDuringSchedulingIgnoredDuringExecution:
+        - weight: 100
+          podAffinityTerm:
+            topologyKey: topology.kubernetes.io/zone
+            labelSelector:
+              matchLabels:
+                {{- include "monarch.selector" . | nindent 16 }}
     {{- end }}
   containers:
     - name: {{ .role }}
@@ -144,10 +156,6 @@ spec:
   {{- end }}
   {{- with $values.tolerations }}
   tolerations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with $values.affinity }}
-  affinity:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 {{- end -}}
