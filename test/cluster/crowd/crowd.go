@@ -179,9 +179,8 @@ func (c *Crowd) fail(format string, args ...any) {
 	}
 }
 
-// Absence returns the longest time since it was last asked that a user who did
-// not mean to go needed to be online again: from the end of a session to the
-// answer to CHG in the next one.
+// Absence returns the longest time since it was last asked that a user needed to
+// be online again: from the first attempt to log in to the answer to CHG.
 func (c *Crowd) Absence() (longest time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -63,7 +63,7 @@ type member struct {
 	at      string
 	status  string
 	told    told
-	missing time.Time // since when the user is offline without meaning to be
+	missing time.Time // since when the user tries to be online again
 	log     []string
 }
 
@@ -161,6 +161,9 @@ func sleep(ctx context.Context, d time.Duration) {
 // answer. It reads the lists and goes online.
 func (m *member) login(ctx context.Context) error {
 	m.mu.Lock()
+	if m.missing.IsZero() {
+		m.missing = time.Now()
+	}
 	dispatch := someone(m.rng, m.crowd.opt.Dispatch)
 	address := dispatch
 	if m.at != "" && m.rng.IntN(3) == 0 {
@@ -208,16 +211,13 @@ func (m *member) login(ctx context.Context) error {
 	return nil
 }
 
-// back notes how long the user was away.
+// back notes how long that took.
 func (m *member) back() {
 	m.mu.Lock()
-	since := m.missing
+	took := time.Since(m.missing)
 	m.missing = time.Time{}
 	m.mu.Unlock()
-	if !since.IsZero() {
-		away := time.Since(since)
-		m.crowd.change(func() { m.crowd.absence = max(m.crowd.absence, away) })
-	}
+	m.crowd.change(func() { m.crowd.absence = max(m.crowd.absence, took) })
 }
 
 // open takes in what a login has found.
@@ -300,9 +300,6 @@ func (m *member) over(l *line, last string, err error) {
 	ours := m.line == l
 	if ours {
 		m.line, m.status = nil, ""
-		if !l.leaving.Load() && m.missing.IsZero() {
-			m.missing = time.Now()
-		}
 	}
 	ended := gone{m.email, m.told.falls, m.told.base, m.tail()}
 	m.mu.Unlock()
