@@ -201,13 +201,16 @@ func (c *Cluster) ready(ctx context.Context) error {
 	return nil
 }
 
-// await is [Await], which a process that ends cuts short.
+// await is [Await], which a process that ends by itself cuts short.
 func (c *Cluster) await(ctx context.Context, what string, condition func(ctx context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	err := Await(ctx, func(ctx context.Context) error {
 		err := condition(ctx)
 		for _, p := range c.processes {
+			if p.due {
+				continue
+			}
 			select {
 			case <-p.done:
 				cancel(fmt.Errorf("%s has ended: %v\n%s", p.Name, p.cmd.ProcessState, p.tail()))
