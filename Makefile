@@ -68,10 +68,11 @@ IN_KUBERNETES = cd test/kubernetes && GOWORK=off
 
 .PHONY: test-kubernetes-api
 test-kubernetes-api: ## Have a real API server take the Helm chart, refuse mistakes, and install it without nodes.
-	@$(GO) build -o bin/test/ ./test/summary
+	@$(GO) build -o bin/ ./cmd/monarch
+	@$(GO) build -o bin/test/ ./test/stores ./test/summary
 	@$(IN_KUBERNETES) $(GO) vet ./lab/... ./api
 	@$(IN_KUBERNETES) $(GO) run ./lab/programs control-plane
-	@$(IN_KUBERNETES) ../../bin/test/summary -count=1 -timeout=15m ./api
+	@$(IN_KUBERNETES) ../../bin/test/stores ../../bin/test/summary -count=1 -timeout=15m ./api
 
 .PHONY: test-kubernetes-simulated
 test-kubernetes-simulated: ## Install the Helm chart on simulated nodes; drain them, roll out, scale by sessions.
