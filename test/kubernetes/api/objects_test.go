@@ -60,8 +60,8 @@ func TestMistakes(t *testing.T) {
 			"", "terminationGracePeriodSeconds:", "terminationGracePeriodSecond:",
 			".spec.template.spec.terminationGracePeriodSecond: field not declared in schema",
 		},
-		"a number for a string": {
-			"production.yaml", "minReadySeconds: 35", "minReadySeconds: soon", ".spec.minReadySeconds",
+		"a word for a number": {
+			"", "failureThreshold: 2", "failureThreshold: two", ".readinessProbe.failureThreshold: expected numeric",
 		},
 		"a port whose name is too long": {
 			"", "- name: telemetry", "- name: telemetry-of-monarch", "spec.template.spec.containers[0].ports[1].name: Invalid value: \"telemetry-of-monarch\": must be no more than 15 characters",

@@ -175,35 +175,8 @@ func install(t *testing.T, namespace string, args ...string) {
 	ready(t, namespace)
 }
 
-// ready returns when every workload has all of its pods, and they are ready. A
-// rollout may still go on: a directory counts for it some time later.
+// ready returns when every rollout is complete.
 func ready(t *testing.T, namespace string) {
-	t.Helper()
-	eventually(t, "all pods to be ready", func(ctx context.Context) error {
-		deployments, err := cluster.Client.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return err
-		}
-		for _, d := range deployments.Items {
-			if want := *d.Spec.Replicas; d.Status.ObservedGeneration != d.Generation || d.Status.UpdatedReplicas != want || d.Status.ReadyReplicas != want {
-				return fmt.Errorf("%s has %d of %d", d.Name, d.Status.ReadyReplicas, want)
-			}
-		}
-		sets, err := cluster.Client.AppsV1().StatefulSets(namespace).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return err
-		}
-		for _, s := range sets.Items {
-			if want := *s.Spec.Replicas; s.Status.ObservedGeneration != s.Generation || s.Status.UpdatedReplicas != want || s.Status.ReadyReplicas != want {
-				return fmt.Errorf("%s has %d of %d", s.Name, s.Status.ReadyReplicas, want)
-			}
-		}
-		return nil
-	})
-}
-
-// rolledOut returns when every rollout is complete.
-func rolledOut(t *testing.T, namespace string) {
 	t.Helper()
 	for _, kind := range []string{"deployment", "statefulset"} {
 		kubectl(t, "rollout", "status", kind, "--namespace", namespace, "--timeout=5m")
