@@ -81,6 +81,17 @@ test-kubernetes-simulated: ## Install the Helm chart on simulated nodes; drain t
 	@$(IN_KUBERNETES) $(GO) run ./lab/programs simulated
 	@$(IN_KUBERNETES) ../../bin/test/summary -count=1 -timeout=15m ./simulated
 
+# On nodes that run containers: see test/kubernetes/pods.
+.PHONY: test-kubernetes
+test-kubernetes: ## Run the network in pods of a real Kubernetes of two nodes; drain, kill and upgrade them under a crowd.
+	@test "$$(id -u)" = 0 || { echo "test-kubernetes: a Kubernetes of its own takes root: namespaces, mounts and control groups" >&2; exit 1; }
+	@$(GO) build -o bin/test/ ./test/stores ./test/summary
+	@$(GO) run ./deploy/image
+	@$(GO) run ./test/previous/image
+	@$(IN_KUBERNETES) $(GO) vet ./lab/... ./pods
+	@$(IN_KUBERNETES) $(GO) run ./lab/programs real
+	@$(IN_KUBERNETES) ../../bin/test/stores -need runc,nft ../../bin/test/summary -count=1 -timeout=40m ./pods
+
 # The upgrade is tested from the last commit with another server, or from that
 # which MONARCH_TEST_PREVIOUS names: MONARCH_TEST_PREVIOUS=v1.0 make test
 # The race detector looks at Go. In the C of SQLite, which came to be Go by

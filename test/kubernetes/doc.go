@@ -6,7 +6,7 @@
 // of it and refuse what they do not know, its own Pod Security checks pass, and
 // what one object says of another holds. "make check-charts" runs them. Those in
 // the folders have one, which package lab makes: api without nodes, simulated with
-// nodes that run nothing.
+// nodes that run nothing, pods with nodes that run containers.
 //
 // It is a module of its own, outside the workspace, so that the versions of Helm
 // and Kubernetes stay out of the product.
