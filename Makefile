@@ -84,12 +84,11 @@ test-kubernetes-simulated: ## Install the Helm chart on simulated nodes; drain t
 # On nodes that run containers: see test/kubernetes/pods.
 .PHONY: test-kubernetes
 test-kubernetes: ## Run the network in pods of a real Kubernetes of two nodes; drain, kill and upgrade them under a crowd.
-	@test "$$(id -u)" = 0 || { echo "test-kubernetes: a Kubernetes of its own takes root: namespaces, mounts and control groups" >&2; exit 1; }
-	@$(GO) build -o bin/test/ ./test/stores ./test/summary
-	@$(GO) run ./deploy/image
-	@$(GO) run ./test/previous/image
 	@$(IN_KUBERNETES) $(GO) vet ./lab/... ./pods
 	@$(IN_KUBERNETES) $(GO) run ./lab/programs real
+	@$(GO) run ./deploy/image
+	@$(GO) run ./test/previous/image
+	@$(GO) build -o bin/test/ ./test/stores ./test/summary
 	@$(IN_KUBERNETES) ../../bin/test/stores -need runc,nft ../../bin/test/summary -count=1 -timeout=40m ./pods
 
 # The upgrade is tested from the last commit with another server, or from that
