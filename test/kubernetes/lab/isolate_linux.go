@@ -17,10 +17,10 @@ import (
 )
 
 // stageVariable tells a process that Isolate has started which one it is, and
-// cgroupVariable where control groups go.
+// dirVariable the directory in which everything lies.
 const (
-	stageVariable  = "MONARCH_LAB_STAGE"
-	cgroupVariable = "MONARCH_LAB_CGROUP"
+	stageVariable = "MONARCH_LAB_STAGE"
+	dirVariable   = "MONARCH_LAB_DIR"
 )
 
 // Isolate runs this program once more, in a machine of its own as far as
@@ -55,15 +55,26 @@ func Isolate(run func() int) (status int) {
 
 // Cgroup is where an isolated process may make control groups: a path below
 // each hierarchy of the machine, which exists in none.
-func Cgroup() string { return os.Getenv(cgroupVariable) }
+func Cgroup() string { return "/" + filepath.Base(os.Getenv(dirVariable)) }
 
 // forwarded are the signals that reach the isolated process.
 var forwarded = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
 
+// Possible says what Isolate lacks on this machine, and nil for nothing.
+func Possible() error {
+	if os.Geteuid() != 0 {
+		return errors.New("a Kubernetes of its own takes root: namespaces, mounts and control groups")
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		return fmt.Errorf("a Kubernetes of its own takes the program ip, which the package iproute2 has: %w", err)
+	}
+	return nil
+}
+
 // outside starts the first process of the new machine, and tidies up behind it.
 func outside() (status int, err error) {
-	if os.Geteuid() != 0 {
-		return 0, errors.New("a Kubernetes of its own takes root: namespaces, mounts and control groups")
+	if err := Possible(); err != nil {
+		return 0, err
 	}
 	// The child dies together with the thread that started it.
 	runtime.LockOSThread()
@@ -71,7 +82,7 @@ func outside() (status int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("make a directory for the lab: %w", err)
 	}
-	env := append(os.Environ(), cgroupVariable+"=/"+filepath.Base(dir), "TMPDIR="+dir)
+	env := append(os.Environ(), dirVariable+"="+dir, "TMPDIR="+dir)
 	janitor, err := startJanitor(env)
 	if err != nil {
 		return 0, errors.Join(err, os.Remove(dir))
@@ -138,9 +149,9 @@ func startJanitor(env []string) (finish func() error, err error) {
 
 // tidy is what the janitor does. The last processes may be just about to end.
 func tidy() error {
-	dir := os.TempDir()
-	if filepath.Base(dir) != filepath.Base(Cgroup()) {
-		return fmt.Errorf("tidy up: %s is no directory of a lab", dir)
+	dir := os.Getenv(dirVariable)
+	if dir == "" {
+		return errors.New("tidy up: there is no directory of a lab")
 	}
 	_, _ = io.Copy(io.Discard, os.Stdin) // comes to its end with the other process
 	var err error
@@ -207,8 +218,7 @@ func mount() error {
 func furnish() error {
 	out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("switch on the loopback interface with the program ip, which the package iproute2 has: %w %s",
-			err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("switch on the loopback interface: %w %s", err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

@@ -11,8 +11,13 @@ import (
 // first, if they are not in the user's cache, and then the test binary is started
 // again in namespaces of its own, as [Isolate] says.
 func Main(programs []string, run func() int) (status int) {
-	if os.Getenv(stageVariable) == "" {
-		bin, err := Build(context.Background(), programs)
+	if os.Getenv(binEnv) == "" { // or they are there, and this may be in the namespaces
+		// Nobody wants to hear of it after a quarter of an hour.
+		err := Possible()
+		var bin string
+		if err == nil {
+			bin, err = Build(context.Background(), programs)
+		}
 		if err == nil {
 			err = os.Setenv(binEnv, bin)
 		}
