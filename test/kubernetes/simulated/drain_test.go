@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestDrain empties a node that has two pods of a role.
+// TestDrain empties a node that has more than one pod of a role.
 func TestDrain(t *testing.T) {
 	t.Log("promise: of a node that is drained one pod of a role goes at a time, the next one when the first is ready elsewhere; " +
 		"one that is broken goes at once")
@@ -25,12 +25,12 @@ func TestDrain(t *testing.T) {
 	byNode, _ := w.spread("notification")
 	var node string
 	for name, count := range byNode {
-		if count == 2 {
+		if count > 1 {
 			node = name
 		}
 	}
 	if node == "" {
-		t.Fatalf("want a node with two pods of notification, got %v", byNode)
+		t.Fatalf("want a node with more than one pod of notification, got %v", byNode)
 	}
 	there := len(w.on(node))
 
