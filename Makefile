@@ -182,7 +182,7 @@ check-generated:
 check-charts:
 	@echo "== charts"
 	@$(GO) build -o bin/ ./cmd/monarch
-	@GOWORK=off $(GO) -C test/kubernetes vet .
+	@GOWORK=off $(GO) -C test/kubernetes vet ./...
 	@GOWORK=off $(GO) -C test/kubernetes test -count=1 .
 
 .PHONY: check-fuzz

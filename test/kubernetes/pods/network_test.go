@@ -247,7 +247,7 @@ func (n *network) enter(ctx context.Context, count int) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	conn, err := rpc.Dial(strings.Join(n.onNodes(directoryPort), ","), rpc.DialOptions{Tokens: rpc.Tokens{Accounts: string(token)}})
+	conn, err := rpc.Dial(strings.Join(n.onNodes(directoryPort), ","), rpc.DialOptions{Tokens: rpc.Tokens{Accounts: rpc.Fixed(strings.TrimSpace(string(token)))}})
 	if err != nil {
 		n.t.Fatal(err)
 	}
