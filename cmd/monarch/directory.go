@@ -88,7 +88,7 @@ func (c *directoryCmd) run(ctx context.Context, _, _ io.Writer) int {
 				})
 			},
 		}
-		return p.Serve(ctx, watch, node.Service{
+		return p.Serve(ctx, watch, collect(usualPercent), node.Service{
 			Name: "directory",
 			Run:  func(ctx context.Context) error { return serveGRPC(ctx, server, listener) },
 			Drain: func(context.Context) error {

@@ -41,6 +41,6 @@ func (c *dispatchCmd) run(ctx context.Context, _, stderr io.Writer) int {
 			return err
 		}
 		p.Ready("view of the cluster", svc.Ready)
-		return p.Serve(ctx, reachable(p, points, resolve), node.Service{Name: "dispatch", Run: svc.Run, Drain: svc.Drain})
+		return p.Serve(ctx, reachable(p, points, resolve), collect(usualPercent), node.Service{Name: "dispatch", Run: svc.Run, Drain: svc.Drain})
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 
 	"github.com/monarch-msn/monarch/internal/node"
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
@@ -64,6 +63,6 @@ func (c *notificationCmd) run(ctx context.Context, _, stderr io.Writer) int {
 			_, err := calls.Versions(ctx, new(directoryv1.VersionsRequest))
 			return err
 		})
-		return p.Serve(ctx, greeting, reachable(p, points, resolve), thrift(os.Getenv("GOGC")), node.Service{Name: "notification", Run: svc.Run, Drain: svc.Drain})
+		return p.Serve(ctx, greeting, reachable(p, points, resolve), collect(sessionsPercent), node.Service{Name: "notification", Run: svc.Run, Drain: svc.Drain})
 	})
 }

@@ -57,6 +57,6 @@ func (c *switchboardCmd) run(ctx context.Context, _, stderr io.Writer) int {
 			return err
 		}
 		p.Ready("place in the cluster", svc.Ready)
-		return p.Serve(ctx, reachable(p, points, resolve), node.Service{Name: "switchboard", Run: svc.Run, Drain: svc.Drain})
+		return p.Serve(ctx, reachable(p, points, resolve), collect(usualPercent), node.Service{Name: "switchboard", Run: svc.Run, Drain: svc.Drain})
 	})
 }
