@@ -2,8 +2,10 @@ package network_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"testing"
+	"time"
 
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
 	"github.com/monarch-msn/monarch/services/operator/api"
@@ -33,22 +35,31 @@ func TestSeveralOfEachRole(t *testing.T) {
 		t.Errorf("want two dispatch servers, got %s and %s", n.DispatchAt(0), n.DispatchAt(1))
 	}
 	url, token := n.Operator()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/api/v1/nodes", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
 	var nodes api.NodeList
-	if err := json.NewDecoder(resp.Body).Decode(&nodes); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("ask for the nodes: %s, %v", resp.Status, err)
+	ask := func() error {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/api/v1/nodes", nil)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return errors.New(resp.Status)
+		}
+		return json.NewDecoder(resp.Body).Decode(&nodes)
 	}
-	if len(nodes.Nodes) < 4 {
-		t.Errorf("want four nodes at least, got %+v", nodes.Nodes)
+	// The operator reads the list of nodes once a second.
+	for late := time.Now().Add(time.Minute); len(nodes.Nodes) < 5; time.Sleep(100 * time.Millisecond) {
+		if err := ask(); err != nil {
+			t.Fatalf("ask for the nodes: %v", err)
+		}
+		if time.Now().After(late) {
+			t.Fatalf("want two notification nodes, two switchboards and the operator, got %+v", nodes.Nodes)
+		}
 	}
 
 	// Each directory serves, alone and together with the other.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Sentinel is a Redis master with a replica, and Sentinels that watch them. What
@@ -33,6 +34,8 @@ const (
 	// A failover that does not come to its end is given up, and the next may
 	// begin after twice that.
 	sentinelTimeout = 4000
+	// failovers is how often one is ordered that does not succeed.
+	failovers = 4
 )
 
 // StartSentinel starts a master, a replica and so many Sentinels, of which more
@@ -111,11 +114,30 @@ func (s *Sentinel) KillMaster(ctx context.Context) (*Redis, error) {
 	return master, nil
 }
 
-// Failover orders a failover while the master is well. See [Sentinel.AwaitMaster]
-// for its end.
-func (s *Sentinel) Failover(ctx context.Context) error {
-	_, err := s.Sentinels[0].Do(ctx, "SENTINEL", "failover", sentinelMaster)
-	return err
+// Failover has the other server take over while the master is well, and returns
+// the new master when it has. Sentinels refuse to begin a failover while they are
+// at another, and give up one that does not succeed soon: then it is ordered
+// again.
+func (s *Sentinel) Failover(ctx context.Context) (master *Redis, err error) {
+	for range failovers {
+		var old *Redis
+		if old, err = s.Master(ctx); err != nil {
+			return nil, err
+		}
+		attempt, cancel := context.WithTimeout(ctx, 5*sentinelTimeout*time.Millisecond)
+		err = s.Sentinels[0].until(attempt, "begin a failover", func(ctx context.Context) error {
+			_, err := s.Sentinels[0].Do(ctx, "SENTINEL", "failover", sentinelMaster)
+			return err
+		})
+		if err == nil {
+			master, err = s.AwaitMaster(attempt, old)
+		}
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return master, err
+		}
+	}
+	return nil, err
 }
 
 // AwaitMaster returns the new master when the other server has taken over from
