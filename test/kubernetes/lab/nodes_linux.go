@@ -83,6 +83,7 @@ func prepareMachine() error {
 	if err != nil {
 		return fmt.Errorf("start nodes: %w", err)
 	}
+	// Kubelets and network plugins have paths below /var that cannot be changed.
 	upper, work := filepath.Join(dir, "var"), filepath.Join(dir, "work")
 	if err := errors.Join(os.Mkdir(upper, 0o755), os.Mkdir(work, 0o755)); err != nil {
 		return fmt.Errorf("start nodes: %w", err)
