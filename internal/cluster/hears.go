@@ -95,6 +95,11 @@ func (v *View) PickAlive(ctx context.Context, role clusterv1.Role, except ...str
 		if len(out) == len(except) {
 			return nil, err
 		}
+		for _, id := range out[len(except):] {
+			if n := v.Node(id); n != nil && v.Alive(ctx, id) {
+				return n, nil // it was not heard for a moment only
+			}
+		}
 		alive := func(n *clusterv1.Node) bool { return n.Role == role && v.Alive(ctx, n.Id) }
 		if slices.ContainsFunc(v.last.Load().nodes, alive) {
 			return nil, err // those that run are full, or drain
