@@ -169,7 +169,7 @@ func Open(url string, opt Options) (*Client, error) {
 	o.Protocol = 2
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	o.Dialer = opt.Dial
+	o.Dialer = dialer(o, opt)
 	// Callers have deadlines and loops of their own, so the library tries a
 	// broken connection again, but does not sit out an outage.
 	o.ContextTimeoutEnabled = true

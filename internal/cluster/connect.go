@@ -2,8 +2,10 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +38,31 @@ func connect(o *redis.UniversalOptions) redis.UniversalClient {
 	c := redis.NewClusterClient(opt)
 	c.OnNewNode(func(server *redis.Client) { server.AddHook(cartographer{c}) })
 	return c
+}
+
+// dialer returns what connects to servers. A connection that is given up takes
+// with it what was still to be sent: behind a network that broke, the system
+// would go on sending it for a minute, and a claim would be made when its user
+// has long been somewhere else.
+func dialer(o *redis.UniversalOptions, opt Options) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	dial := opt.Dial
+	if dial == nil {
+		dial = redis.NewDialer(&redis.Options{DialTimeout: opt.Command, TLSConfig: o.TLSConfig})
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		inner := conn
+		if secured, ok := conn.(*tls.Conn); ok {
+			inner = secured.NetConn()
+		}
+		if tcp, ok := inner.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // without, it is as it was
+		}
+		return conn, nil
+	}
 }
 
 // credentials are what a connection begins with.

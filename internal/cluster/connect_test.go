@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,5 +64,32 @@ func TestMapIsReadAgain(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What was given up is not done later: the system does not go on sending it.
+func TestAConnectionThatIsGivenUpSendsNoMore(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c, err := Open("redis://"+ln.Addr().String(), Options{Command: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Ping(t.Context()); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("a server that is silent: want %v, got %v", ErrUnavailable, err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.Copy(io.Discard, conn); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("want the connection reset, got %v", err)
 	}
 }
