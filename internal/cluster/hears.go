@@ -80,7 +80,7 @@ const (
 // chooses as Pick does.
 func (v *View) PickAlive(ctx context.Context, role clusterv1.Role, except ...string) (*clusterv1.Node, error) {
 	out := slices.Clone(except)
-	for {
+	for looked := false; ; {
 		node, err := v.Pick(role, out...)
 		if err == nil && !v.Alive(ctx, node.Id) {
 			out = append(out, node.Id)
@@ -89,8 +89,10 @@ func (v *View) PickAlive(ctx context.Context, role clusterv1.Role, except ...str
 		if err == nil {
 			return node, nil
 		}
-		if n := v.newcomer(ctx, role, except); n != nil {
-			return n, nil
+		if !looked {
+			v.look(ctx)
+			looked = true
+			continue
 		}
 		if len(out) == len(except) {
 			return nil, err
@@ -108,32 +110,27 @@ func (v *View) PickAlive(ctx context.Context, role clusterv1.Role, except ...str
 	}
 }
 
-// newcomer looks for a node that has joined since the view was read, for those
-// who would otherwise be told that there is no room. Nobody is told so within a
-// second in which there is.
-func (v *View) newcomer(ctx context.Context, role clusterv1.Role, except []string) *clusterv1.Node {
-	v.mu.Lock()
-	early := time.Since(v.looked) < lookEvery
-	if !early {
-		v.looked = time.Now()
-	}
-	v.mu.Unlock()
-	if early {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, hearTime)
-	defer cancel()
-	r, err := v.c.readNodes(ctx, nil, v.timing.Lease)
-	if err != nil {
-		return nil // as it was read last, then
-	}
-	known := v.last.Load().byID
-	for _, n := range r.nodes {
-		if n.Role == role && n.State == clusterv1.State_STATE_SERVING && known[n.Id] == nil && !slices.Contains(except, n.Id) {
-			return n
+// look adds nodes to the view that have joined since it was read, for those who
+// would otherwise be told that there is no room. All who look at the same time
+// look once, and who comes soon after finds what they have found.
+func (v *View) look(ctx context.Context) {
+	_, _, _ = v.asking.Do("", func() (any, error) {
+		v.mu.Lock()
+		early := time.Since(v.looked) < lookEvery
+		v.mu.Unlock()
+		if early {
+			return nil, nil
 		}
-	}
-	return nil
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hearTime)
+		defer cancel()
+		if r, err := v.c.readNodes(ctx, nil, v.timing.Lease); err == nil { // else as it was read last
+			v.add(r)
+		}
+		v.mu.Lock()
+		v.looked = time.Now()
+		v.mu.Unlock()
+		return nil, nil
+	})
 }
 
 // Alive reports whether a node is heard, or cannot be asked for.

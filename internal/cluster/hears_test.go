@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -133,19 +135,59 @@ func TestAReadingAsksForAllTheDeadAtOnce(t *testing.T) {
 }
 
 // A node that has joined since the view was read is found by who would have to
-// refuse somebody.
+// refuse somebody, and by all others who would.
 func TestPickAliveFindsNewcomers(t *testing.T) {
 	suite(t, func(t *testing.T, e *engine) {
 		v := e.client(t).Watch(e.timing, nil) // never read
-		a := e.start(t)
+		a, b := e.start(t), e.start(t)
 		role := a.node.Role
-		// Whoever finds Redis too slow is told that there is nobody.
-		a.until(t, "the newcomer to be picked", func() bool {
-			n, err := v.PickAlive(t.Context(), role)
-			return err == nil && n.GetId() == a.ID()
+		picked, faults := make([]string, 20), make([]error, 20)
+		a.until(t, "the newcomers to be found", func() bool {
+			v.last.Store(&reading{})
+			v.looked = time.Time{}
+			var group sync.WaitGroup
+			for i := range picked {
+				group.Go(func() {
+					time.Sleep(time.Duration(i) * time.Millisecond)
+					var n *clusterv1.Node
+					n, faults[i] = v.PickAlive(t.Context(), role)
+					picked[i] = n.GetId()
+				})
+			}
+			group.Wait()
+			return len(v.Nodes()) == 2 // else they joined meanwhile, or Redis was too slow
 		})
-		if n, err := v.PickAlive(t.Context(), role, a.ID()); !errors.Is(err, ErrNoNode) {
-			t.Errorf("with the newcomer left out: picked %v, %v", n, err)
+		if err := errors.Join(faults...); err != nil {
+			t.Error("of those who come at once:", err)
+		}
+		for _, n := range []*node{a, b} {
+			if !slices.Contains(picked, n.ID()) {
+				t.Errorf("node %s was picked for nobody: %v", n.ID(), picked)
+			}
+		}
+		if n, err := v.PickAlive(t.Context(), role, a.ID(), b.ID()); !errors.Is(err, ErrNoNode) {
+			t.Errorf("with the newcomers left out: picked %v, %v", n, err)
+		}
+		select {
+		case <-v.Ready():
+			t.Error("a view that was not read counts as read")
+		default:
 		}
 	})
+}
+
+// What was read ahead of the view does not bring back who has left since.
+func TestALateLookAddsNobody(t *testing.T) {
+	v := new(Client).Watch(Timing{}, nil)
+	begun := time.Now()
+	v.install(&reading{started: begun, byID: map[string]*clusterv1.Node{}})
+	gone := []*clusterv1.Node{{Id: "gone"}}
+	v.add(&reading{started: begun.Add(-time.Second), nodes: gone})
+	if n := v.Nodes(); len(n) != 0 {
+		t.Errorf("who had left is back: %v", n)
+	}
+	v.add(&reading{started: begun.Add(time.Second), nodes: gone})
+	if v.Node("gone") == nil || len(v.Nodes()) != 1 {
+		t.Errorf("who has joined is not there: %v", v.Nodes())
+	}
 }

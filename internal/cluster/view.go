@@ -37,8 +37,8 @@ type View struct {
 	picks, before map[string]uint32
 	// When a node was last seen with its lease.
 	present map[string]sighting
-	// Until when Redis is not asked who is heard, and when somebody looked for
-	// nodes that have just joined.
+	// Until when Redis is not asked who is heard, and when somebody has looked
+	// for nodes that have just joined.
 	unasked, looked time.Time
 
 	asking singleflight.Group
@@ -174,6 +174,29 @@ func (v *View) install(r *reading) {
 	if v.last.Swap(r).byID == nil {
 		close(v.ready)
 	}
+}
+
+// add puts the nodes of a later reading into the view that are not in it. It
+// counts as unread as long as it was not read itself.
+func (v *View) add(later *reading) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	r := *v.last.Load() // readers have the old one
+	if later.started.Before(r.started) {
+		return
+	}
+	r.nodes, r.byID = slices.Clone(r.nodes), maps.Clone(r.byID)
+	for _, n := range later.nodes {
+		if slices.ContainsFunc(r.nodes, func(known *clusterv1.Node) bool { return known.Id == n.Id }) {
+			continue
+		}
+		r.nodes = append(r.nodes, n)
+		if r.byID != nil {
+			r.byID[n.Id] = n
+		}
+	}
+	slices.SortFunc(r.nodes, func(a, b *clusterv1.Node) int { return strings.Compare(a.Id, b.Id) })
+	v.last.Store(&r)
 }
 
 // Ready is closed once the view has been read for the first time.
