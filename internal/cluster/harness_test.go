@@ -187,20 +187,19 @@ type wire struct {
 }
 
 func (w *wire) connect(ctx context.Context, network, address string) (net.Conn, error) {
-	w.mu.Lock()
-	down := w.down
-	w.mu.Unlock()
-	if down {
-		return nil, errors.New("wire is cut")
-	}
 	conn, err := w.dial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	c := &wireConn{Conn: conn, w: w, wake: make(chan struct{}, 1), closed: make(chan struct{})}
-	go c.pump()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	// Asked here and not ahead of the dial: the wire may be cut during it.
+	if w.down {
+		_ = conn.Close()
+		return nil, errors.New("wire is cut")
+	}
+	c := &wireConn{Conn: conn, w: w, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	go c.pump()
 	if w.live == nil {
 		w.live = make(map[*wireConn]bool)
 	}

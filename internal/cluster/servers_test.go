@@ -305,6 +305,8 @@ func TestSubscribersAreThrownOut(t *testing.T) {
 	t.Parallel()
 	s := own(t)
 	e := external(t, "redis://"+s.addr)
+	// Slow beats: two that reach nobody open the inbox once more.
+	e.timing.Lease, e.timing.Beat = 20*time.Second, 4*time.Second
 	a, b := e.start(t), e.start(t)
 	meet(t, a, b)
 	if n, err := s.rdb.Do(t.Context(), "client", "kill", "type", "pubsub").Int(); err != nil || n != 2 {
