@@ -62,7 +62,7 @@ func runScripts(t *testing.T, directory, node string) *cluster {
 		firstPause: time.Millisecond, maxPause: 4 * time.Millisecond, soon: time.Hour,
 		stopTime: time.Hour, closeTime: time.Hour,
 	}
-	// A script is ready when it has written something.
+	// A script is ready when it has said so.
 	s.ready = func(gone <-chan struct{}, log string) bool {
 		for {
 			select {
@@ -70,7 +70,7 @@ func runScripts(t *testing.T, directory, node string) *cluster {
 				return false
 			case <-time.After(5 * time.Millisecond):
 			}
-			if b, err := os.ReadFile(log); err == nil && len(b) > 0 {
+			if b, err := os.ReadFile(log); err == nil && bytes.HasPrefix(b, []byte("up\n")) {
 				return true
 			}
 		}
