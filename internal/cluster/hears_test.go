@@ -40,14 +40,19 @@ func TestPickAlive(t *testing.T) {
 		role := b.View().Node(b.ID()).GetRole()
 		b.kill()
 		a.until(t, "the inbox of a dead node is heard by nobody", func() bool { return !a.View().Alive(t.Context(), b.ID()) })
-		for range 20 {
-			if n, err := a.View().PickAlive(t.Context(), role); err != nil || n.GetId() != a.ID() {
-				t.Fatalf("picked %v, %v", n, err)
+		// Whoever finds Redis too slow takes the dead for alive, for a moment.
+		a.until(t, "nobody but the living is picked", func() bool {
+			for range 20 {
+				if n, err := a.View().PickAlive(t.Context(), role); err != nil || n.GetId() != a.ID() {
+					return false
+				}
 			}
-		}
-		if n, err := a.View().PickAlive(t.Context(), role, a.ID()); !errors.Is(err, ErrNoNode) {
-			t.Errorf("where only the dead are left: picked %v, %v", n, err)
-		}
+			return true
+		})
+		a.until(t, "nobody is picked where only the dead are left", func() bool {
+			_, err := a.View().PickAlive(t.Context(), role, a.ID())
+			return errors.Is(err, ErrNoNode)
+		})
 		a.SetState(clusterv1.State_STATE_DRAINING)
 		a.until(t, "nobody is left", func() bool {
 			_, err := a.View().PickAlive(t.Context(), role)
@@ -142,7 +147,8 @@ func TestPickAliveFindsNewcomers(t *testing.T) {
 		a, b := e.start(t), e.start(t)
 		role := a.node.Role
 		picked, faults := make([]string, 20), make([]error, 20)
-		a.until(t, "the newcomers to be found", func() bool {
+		// Not at the first attempt where they join meanwhile, or Redis is slow.
+		a.until(t, "everybody to be sent to one of both newcomers", func() bool {
 			v.last.Store(&reading{})
 			v.looked = time.Time{}
 			var group sync.WaitGroup
@@ -155,16 +161,8 @@ func TestPickAliveFindsNewcomers(t *testing.T) {
 				})
 			}
 			group.Wait()
-			return len(v.Nodes()) == 2 // else they joined meanwhile, or Redis was too slow
+			return errors.Join(faults...) == nil && slices.Contains(picked, a.ID()) && slices.Contains(picked, b.ID())
 		})
-		if err := errors.Join(faults...); err != nil {
-			t.Error("of those who come at once:", err)
-		}
-		for _, n := range []*node{a, b} {
-			if !slices.Contains(picked, n.ID()) {
-				t.Errorf("node %s was picked for nobody: %v", n.ID(), picked)
-			}
-		}
 		if n, err := v.PickAlive(t.Context(), role, a.ID(), b.ID()); !errors.Is(err, ErrNoNode) {
 			t.Errorf("with the newcomers left out: picked %v, %v", n, err)
 		}
