@@ -48,30 +48,6 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-func TestRateWindow(t *testing.T) {
-	const limit, window = 3, time.Minute
-	start := time.Now()
-	var r rateWindow
-	for second, full := range []bool{false, false, false, true, true} {
-		now := start.Add(time.Duration(second) * time.Second)
-		if got := r.full(now, limit, window); got != full {
-			t.Errorf("second %d: want full %v, got %v", second, full, got)
-		}
-		if !full {
-			r.add(now, limit)
-		}
-	}
-	// The first leaves the window, then there is room for one.
-	now := start.Add(window)
-	if r.full(now, limit, window) {
-		t.Error("after the window of the first: full")
-	}
-	r.add(now, limit)
-	if !r.full(now, limit, window) {
-		t.Error("with one more: not full")
-	}
-}
-
 func TestPages(t *testing.T) {
 	cfg := Config{PageURL: "http://example.com/?about={param}", Pages: map[string]string{"COMPOSE": "/to/{param}"}}
 	for _, test := range []struct{ service, arg, want string }{

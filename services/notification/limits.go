@@ -26,7 +26,7 @@ type Limits struct {
 	StrictREG bool `name:"strict-reg" help:"Refuse in REG too what is longer than the name of a new group may be."`
 }
 
-// maxRenameLimit bounds the memory that one session has for it.
+// maxRenameLimit bounds the memory that one user takes for it.
 const maxRenameLimit = 100
 
 func (l Limits) withDefaults() Limits {
@@ -64,9 +64,9 @@ func (l Limits) validate() error {
 	return errors.Join(faults...)
 }
 
-// handle reads the address of a user.
-func (l *Limits) handle(p *msnp.Params, bad msnp.Code) (msnp.Email, error) {
-	email := p.Email(bad)
+// handle reads the address of who logs in, as [msnp.Params.Handle] does.
+func (l *Limits) handle(p *msnp.Params) (msnp.Email, error) {
+	email := p.Handle()
 	if err := p.Err(); err != nil {
 		return msnp.Email{}, err
 	}
@@ -74,24 +74,4 @@ func (l *Limits) handle(p *msnp.Params, bad msnp.Code) (msnp.Email, error) {
 		return msnp.Email{}, msnp.ErrMalformed
 	}
 	return email, nil
-}
-
-// rateWindow remembers when something was done, to allow so many in a window.
-// The documents have the number of renames, the window is ours.
-type rateWindow struct {
-	times []time.Time
-	next  int
-}
-
-func (r *rateWindow) full(now time.Time, limit int, window time.Duration) bool {
-	return len(r.times) == limit && now.Sub(r.times[r.next]) < window
-}
-
-func (r *rateWindow) add(now time.Time, limit int) {
-	if len(r.times) < limit {
-		r.times = append(r.times, now)
-		return
-	}
-	r.times[r.next] = now
-	r.next = (r.next + 1) % limit
 }

@@ -166,6 +166,7 @@ type Service struct {
 	member     *cluster.Member
 	hub        *hub
 	admission  *admission
+	renames    front.Rate // of oneself
 	auditor    *auditor
 	challenger *challenger
 
@@ -207,6 +208,7 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 		d, _ := msnp.DialectByName(name)
 		s.dialects = append(s.dialects, d)
 	}
+	s.renames.Limit, s.renames.Window = cfg.RenameLimit, cfg.RenameWindow
 	s.hub, s.auditor, s.challenger, s.releases = newHub(s), newAuditor(s), newChallenger(), newReleases(s)
 	s.successors.svc = s
 	var err error

@@ -36,7 +36,7 @@ func (s *session) handleREA(ctx context.Context, cmd *msnp.Command) error {
 		return err
 	}
 	now := time.Now()
-	if own && s.verified && s.renames.full(now, s.svc.cfg.RenameLimit, s.svc.cfg.RenameWindow) {
+	if own && s.verified && s.svc.renames.Full(s.email, now) {
 		return msnp.CodeTooFast
 	}
 	call, cancel := s.call(ctx)
@@ -49,11 +49,16 @@ func (s *session) handleREA(ctx context.Context, cmd *msnp.Command) error {
 	}
 	s.before(ctx, answer)
 	s.line("REA").TrID(cmd.TrID).Uint(uint64(s.lists.version)).Email(email).Nick(name)
-	if c = s.lists.find(email); c != nil {
+	switch c = s.lists.find(email); {
+	case c == nil:
+	case own:
+		// Who keeps oneself on a list keeps the name of that entry.
+		c.rename(msnp.RL, name)
+	default:
 		c.rename(c.on&^msnp.RL, name)
 	}
 	if own {
-		s.renames.add(now, s.svc.cfg.RenameLimit)
+		s.svc.renames.Add(s.email, now)
 		s.name = name
 		s.count++
 		s.publish(ctx)
@@ -137,6 +142,12 @@ func (s *session) handlePRP(ctx context.Context, cmd *msnp.Command) error {
 	case "MOB", "MBE":
 		value = p.OneOf("Y", "N")
 	default:
+		if p.More() {
+			p.Nick(s.svc.cfg.PhoneBytes, msnp.CodeNotExpected)
+		}
+		if err := p.Err(); err != nil {
+			return err // what is too long closes here as well
+		}
 		return msnp.CodeNotExpected
 	}
 	if err := p.Err(); err != nil {

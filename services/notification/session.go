@@ -50,9 +50,14 @@ type session struct {
 	phones       msnp.Phones
 	mobileDevice bool
 	lists        lists
+	// read is when the lists were read at the login, as uptime tells it.
+	read time.Duration
 	// synced is set by the first SYN: from then on the client has lists that
 	// asynchronous lines can change.
 	synced bool
+	// untold says that a client that has not asked for its lists was not told of
+	// a change that the version counts.
+	untold bool
 	// stale says that the lists may differ from the directory's: an edit's
 	// outcome is unknown or a read failed. They are read again before
 	// anything is decided by them.
@@ -60,7 +65,6 @@ type session struct {
 	// invitations is off after IMS OFF.
 	noInvitations bool
 	roll          *rollCall
-	renames       rateWindow
 	// tickets is when those to switchboards were issued that may still be good.
 	tickets []time.Time
 	// clientChallenge is the CHL that waits for its QRY, and wake when the
@@ -104,8 +108,7 @@ func (s *session) flush() {
 	s.out = nil
 }
 
-// over is the phase of a session that has ended or was referred elsewhere: no
-// command is served in it.
+// over is the phase of a session that has ended: no command is served in it.
 const over msnp.Phase = 0
 
 // Do handles one command, and what waits for the turn meanwhile. It returns an

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -18,11 +17,10 @@ import (
 )
 
 // invitation is one call to one user, from CAL until ANS or its lapse. Its
-// fields but the first four are guarded by the room's mutex until answered is
+// fields but the first three are guarded by the room's mutex until answered is
 // closed, and do not change afterwards.
 type invitation struct {
-	callee  msnp.Email
-	inviter *session
+	callee msnp.Email
 	// cookie lets the callee in, once. Nobody but the room and the callee
 	// knows it.
 	cookie string
@@ -59,7 +57,7 @@ func (s *session) handleCAL(ctx context.Context, cmd *msnp.Command) error {
 	if errors.Is(err, msnp.ErrMalformed) {
 		return err
 	}
-	if s.svc.failures.tooMany(s.email, started) {
+	if s.svc.failures.Full(s.email, started) {
 		return msnp.CodeTooActive
 	}
 	s.room.stir()
@@ -71,7 +69,7 @@ func (s *session) handleCAL(ctx context.Context, cmd *msnp.Command) error {
 	}
 	var code msnp.Code
 	if errors.As(err, &code) && code != msnp.CodeBusy {
-		s.svc.failures.add(s.email, time.Now())
+		s.svc.failures.Add(s.email, time.Now())
 	}
 	s.svc.metrics.invitation(ctx, err)
 	return err
@@ -99,7 +97,7 @@ func (s *session) call(ctx context.Context, callee msnp.Email, trid []byte) erro
 	} else if lapsed != nil {
 		s.room.withdraw(lapsed)
 	}
-	inv, err := s.room.invite(s, callee)
+	inv, err := s.room.invite(callee)
 	if err != nil {
 		return err
 	}
@@ -122,11 +120,11 @@ func (s *session) call(ctx context.Context, callee msnp.Email, trid []byte) erro
 	return nil
 }
 
-// lapsed returns an invitation of the member's own that rings in vain: the
-// callee is logged in anew since, and the line that rang went with the old
-// connection. It fails if the callee is not logged in any more.
+// lapsed returns an invitation that rings in vain: the callee is logged in anew
+// since, and the line that rang went with the old connection. It fails if the
+// callee is not logged in any more.
 func (s *session) lapsed(ctx context.Context, callee msnp.Email) (*invitation, error) {
-	inv := s.room.ringsFor(s, callee)
+	inv := s.room.ringsFor(callee)
 	if inv == nil {
 		return nil, nil
 	}
@@ -142,20 +140,19 @@ func (s *session) lapsed(ctx context.Context, callee msnp.Email) (*invitation, e
 	return inv, nil
 }
 
-// ringsFor returns the invitation that the member made to the callee, if it
-// rings.
-func (r *room) ringsFor(s *session, callee msnp.Email) *invitation {
+// ringsFor returns the invitation of the callee, if it rings.
+func (r *room) ringsFor(callee msnp.Email) *invitation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	inv := r.invited[callee]
-	if inv == nil || inv.inviter != s || !inv.good(time.Now()) {
+	if inv == nil || !inv.good(time.Now()) {
 		return nil
 	}
 	return inv
 }
 
 // invite notes that the callee is being called, and keeps a place.
-func (r *room) invite(s *session, callee msnp.Email) (*invitation, error) {
+func (r *room) invite(callee msnp.Email) (*invitation, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
@@ -171,7 +168,7 @@ func (r *room) invite(s *session, callee msnp.Email) (*invitation, error) {
 	case len(r.members)+len(r.invited) >= r.svc.cfg.MaxMembers:
 		return nil, msnp.CodeSessionFull
 	}
-	inv := &invitation{callee: callee, inviter: s, cookie: newCookie(), answered: make(chan struct{})}
+	inv := &invitation{callee: callee, cookie: newCookie(), answered: make(chan struct{})}
 	r.invited[callee] = inv
 	return inv, nil
 }
@@ -273,51 +270,9 @@ func newCookie() string {
 	return hex.EncodeToString(b[:])
 }
 
-// failures counts the calls of each user that failed. A user may have several
-// conversations, so they are kept by user and not by connection.
-type failures struct {
-	mu     sync.Mutex
-	byUser map[msnp.Email][]time.Time
-	swept  time.Time
-}
-
 // Five calls that failed within a minute are allowed. The documents have the
 // number; the window is ours.
 const (
 	failureLimit  = 5
 	failureWindow = time.Minute
 )
-
-// tooMany reports whether the user has to wait.
-func (f *failures) tooMany(user msnp.Email, now time.Time) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(recent(f.byUser[user], now)) >= failureLimit
-}
-
-// add counts one. Users whose failures are all past are forgotten once a
-// window, so that the map holds no more than have failed lately.
-func (f *failures) add(user msnp.Email, now time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.byUser == nil {
-		f.byUser = make(map[msnp.Email][]time.Time)
-	}
-	if now.Sub(f.swept) >= failureWindow {
-		f.swept = now
-		for u, times := range f.byUser {
-			if len(recent(times, now)) == 0 {
-				delete(f.byUser, u)
-			}
-		}
-	}
-	f.byUser[user] = append(recent(f.byUser[user], now), now)
-}
-
-// recent drops the times that are past; they ascend.
-func recent(times []time.Time, now time.Time) []time.Time {
-	for len(times) > 0 && now.Sub(times[0]) >= failureWindow {
-		times = times[1:]
-	}
-	return times
-}

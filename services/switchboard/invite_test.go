@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/monarch-msn/monarch/msnp"
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
 )
 
@@ -169,31 +168,5 @@ func TestTickets(t *testing.T) {
 	p.closed()
 	if n := b.Rooms(); n != 0 {
 		t.Errorf("%d rooms, want none", n)
-	}
-}
-
-func TestFailuresPass(t *testing.T) {
-	var f failures
-	a, b := msnp.MakeEmail(ann), msnp.MakeEmail(bob)
-	start := time.Now()
-	for i := range failureLimit {
-		if at := start.Add(time.Duration(i) * time.Second); f.tooMany(a, at) {
-			t.Fatalf("too many after %d", i)
-		} else {
-			f.add(a, at)
-		}
-	}
-	if !f.tooMany(a, start.Add(5*time.Second)) {
-		t.Error("after five: want too many")
-	}
-	if f.tooMany(b, start.Add(5*time.Second)) {
-		t.Error("somebody else: want not too many")
-	}
-	if f.tooMany(a, start.Add(failureWindow)) {
-		t.Error("once the first is past: want not too many")
-	}
-	f.add(b, start.Add(3*failureWindow))
-	if len(f.byUser) != 1 {
-		t.Errorf("%d users are remembered, want one", len(f.byUser))
 	}
 }

@@ -143,7 +143,7 @@ type Service struct {
 
 	rooms    rooms
 	seated   atomic.Int64 // members of all rooms
-	failures failures
+	failures front.Rate   // calls that failed
 	drain    *cluster.Drain
 	pending  front.Tasks
 }
@@ -161,6 +161,7 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 		tracer:    deps.Tracer,
 		listeners: listeners,
 	}
+	s.failures.Limit, s.failures.Window = failureLimit, failureWindow
 	for _, l := range listeners {
 		s.addresses = append(s.addresses, &clusterv1.Address{Listener: l.Name, Address: l.Advertise})
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/monarch-msn/monarch/msnp"
 )
@@ -213,14 +214,14 @@ func number(word string) int {
 const (
 	// maxBookGroups keeps the groups below the protocol's limit.
 	maxBookGroups = 8
-	// maxRenames is how often one session may change the user's own name in a
-	// minute; a sixth time is refused.
-	maxRenames = 5
+	// maxRenames is how often users may change their own name in a minute; a
+	// sixth time is refused. What is sent now may count later.
+	maxRenames, renamesWithin = 5, 2 * time.Minute
 )
 
 // invent makes up the next command of the user. Now and then it is one that
-// will be refused. renames is how often the user was renamed in this session.
-func (b *book) invent(rng *rand.Rand, self string, others []string, renames *int) []string {
+// will be refused. renames is when the user was renamed.
+func (b *book) invent(rng *rand.Rand, self string, others []string, renames *[]time.Time) []string {
 	other := others[rng.IntN(len(others))]
 	list := []string{"FL", "FL", "AL", "BL"}[rng.IntN(4)]
 	name := fmt.Sprintf("name%%20%d", rng.IntN(1000))
@@ -256,8 +257,8 @@ func (b *book) invent(rng *rand.Rand, self string, others []string, renames *int
 		if there {
 			return []string{"REA", other, name}
 		}
-		if *renames < maxRenames {
-			*renames++
+		if n := len(*renames); n < maxRenames || time.Since((*renames)[n-maxRenames]) > renamesWithin {
+			*renames = append(*renames, time.Now())
 			return []string{"REA", self, name}
 		}
 	case 13:

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -31,6 +32,8 @@ type editor struct {
 	told uint64
 
 	mu sync.Mutex
+	// renamed is when the user was.
+	renamed []time.Time
 	// acknowledged is the book with all that was answered, sent that with all
 	// that was sent.
 	acknowledged, sent *book
@@ -112,7 +115,6 @@ var (
 
 // write sends bursts of commands.
 func (e *editor) write(ctx context.Context, rng *rand.Rand) error {
-	renames := 0
 	for {
 		var burst strings.Builder
 		for range 1 + rng.IntN(maxBurst) {
@@ -121,7 +123,7 @@ func (e *editor) write(ctx context.Context, rng *rand.Rand) error {
 			case <-ctx.Done():
 				return nil
 			}
-			burst.WriteString(e.next(rng, &renames))
+			burst.WriteString(e.next(rng))
 		}
 		if e.client.SendRaw([]byte(burst.String())) != nil {
 			return nil // the reader finds out why
@@ -130,12 +132,12 @@ func (e *editor) write(ctx context.Context, rng *rand.Rand) error {
 }
 
 // next makes up a command, notes it as sent and returns its line.
-func (e *editor) next(rng *rand.Rand, renames *int) string {
+func (e *editor) next(rng *rand.Rand) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	p := pending{
 		trid:    fmt.Sprint(e.client.NextTrID()),
-		command: e.sent.invent(rng, e.email, e.others, renames),
+		command: e.sent.invent(rng, e.email, e.others, &e.renamed),
 	}
 	p.want = e.sent.do(p.command)
 	e.pending = append(e.pending, p)
