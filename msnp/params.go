@@ -1,6 +1,9 @@
 package msnp
 
-import "errors"
+import (
+	"bytes"
+	"errors"
+)
 
 // ErrMalformed is a command that deserves no answer: the connection is
 // closed. Servers of the time did so for missing arguments, unknown words and
@@ -59,6 +62,18 @@ func (p *Params) Uint32() uint32 {
 	return n
 }
 
+// Version reads the number of a list version. One that is past any that there is
+// counts as 0, as of lists that the server does not know; anything but digits is
+// ErrMalformed.
+func (p *Params) Version() uint32 {
+	w := p.Word()
+	n, ok := parseUint32(w)
+	if !ok && (len(w) == 0 || len(bytes.Trim(w, "0123456789")) > 0) {
+		p.fail(ErrMalformed)
+	}
+	return n
+}
+
 // Email reads an account's address, decoding escapes. A missing one, or one
 // over MaxEmail bytes, is ErrMalformed; one that is no address is bad.
 func (p *Params) Email(bad Code) Email {
@@ -73,6 +88,26 @@ func (p *Params) Email(bad Code) Email {
 		p.fail(ErrMalformed)
 	default:
 		p.fail(bad)
+	}
+	return e
+}
+
+// Handle reads the address with which somebody logs in. One without a domain is
+// CodeNoDomain. Another that is no address is the zero Email, without an error:
+// nobody has it, and that is said where the password is judged.
+func (p *Params) Handle() Email {
+	w := p.Word()
+	if p.err != nil {
+		return Email{}
+	}
+	e, err := ParseEmail(w)
+	switch {
+	case err == ErrEmailTooLong:
+		p.fail(ErrMalformed)
+	case err != nil:
+		if _, domain, _ := bytes.Cut(appendDecoded(nil, w), []byte("@")); len(domain) == 0 {
+			p.fail(CodeNoDomain)
+		}
 	}
 	return e
 }

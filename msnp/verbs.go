@@ -22,7 +22,7 @@ func (s Server) String() string { return names(uint8(s), "dispatch", "notificati
 //	     │               └────────────USR I (INF may be skipped)──▲
 //	     └──VER──▶ VersionedCVR0 ─CVQ─▶ closed
 //
-// On a switchboard there is Connected and, after USR or ANS, Present.
+// Where USR I is answered with XFR, it is Referred that follows. On a switchboard there is Connected and, after USR or ANS, Present.
 type Phase uint8
 
 // The phases.
@@ -34,18 +34,19 @@ const (
 	Challenged                      // the challenge is out
 	Authenticated                   // USR answered with OK; no presence yet
 	Present                         // the first CHG answered; on a switchboard: in a session
+	Referred                        // XFR NS is out: the client hangs up, or says OUT
 )
 
 // Sets of phases that rows share.
 const (
 	loggedIn  = Authenticated | Present
 	versioned = Versioned | Informed | Challenged | loggedIn
-	anyPhase  = Connected | VersionedCVR0 | versioned
+	anyPhase  = Connected | VersionedCVR0 | versioned | Referred
 )
 
 // String returns the name of the phase; of a set, the names joined by "+".
 func (p Phase) String() string {
-	return names(uint8(p), "connected", "versioned-cvr0", "versioned", "informed", "challenged", "authenticated", "present")
+	return names(uint8(p), "connected", "versioned-cvr0", "versioned", "informed", "challenged", "authenticated", "present", "referred")
 }
 
 func names(set uint8, words ...string) string {
@@ -87,7 +88,7 @@ type Wrong struct {
 
 // repeated login commands are told so before the connection ends
 // (hypothetic.org).
-var repeated = Wrong{Phases: versioned | VersionedCVR0, Code: CodeNotExpected}
+var repeated = Wrong{Phases: versioned | VersionedCVR0 | Referred, Code: CodeNotExpected}
 
 // Verbs has every command that clients of MSNP2 to MSNP7 send, one row for
 // each verb and kind of server with rules of its own. Whatever is not here,
@@ -104,11 +105,11 @@ var repeated = Wrong{Phases: versioned | VersionedCVR0, Code: CodeNotExpected}
 var Verbs = []Row{
 	// Login.
 	{Verb: "VER", Servers: Dispatch | Notification, Phases: Connected, TrID: true, Min: 1, Wrong: repeated},
-	{Verb: "INF", Servers: Dispatch | Notification, Phases: Versioned, TrID: true, Wrong: Wrong{Phases: Informed | Challenged | loggedIn, Code: CodeNotExpected}},
-	{Verb: "CVR", Servers: Dispatch | Notification, Phases: versioned, TrID: true},
-	{Verb: "CVQ", Servers: Dispatch | Notification, Phases: VersionedCVR0 | versioned, TrID: true},
-	{Verb: "USR", Servers: Dispatch, Phases: Versioned | Informed, TrID: true, Min: 3},
-	{Verb: "USR", Servers: Notification, Phases: Versioned | Informed | Challenged, TrID: true, Min: 3, Wrong: Wrong{Phases: loggedIn, Code: CodeAlreadyLoggedIn, Stay: true}},
+	{Verb: "INF", Servers: Dispatch | Notification, Phases: Versioned, TrID: true, Wrong: Wrong{Phases: Informed | Challenged | loggedIn | Referred, Code: CodeNotExpected}},
+	{Verb: "CVR", Servers: Dispatch | Notification, Phases: versioned | Referred, TrID: true},
+	{Verb: "CVQ", Servers: Dispatch | Notification, Phases: VersionedCVR0 | versioned | Referred, TrID: true},
+	{Verb: "USR", Servers: Dispatch, Phases: Versioned | Informed, TrID: true, Min: 3, Wrong: Wrong{Phases: Referred, Code: CodeNotExpected}},
+	{Verb: "USR", Servers: Notification, Phases: Versioned | Informed | Challenged | Referred, TrID: true, Min: 3, Wrong: Wrong{Phases: loggedIn, Code: CodeAlreadyLoggedIn, Stay: true}},
 	{Verb: "OUT", Servers: Dispatch | Notification, Phases: anyPhase},
 	{Verb: "PNG", Servers: Notification, Phases: loggedIn},
 

@@ -23,9 +23,6 @@ type session struct {
 	out     msnp.Line
 }
 
-// over is the phase of a client that has been sent on: no command is served.
-const over msnp.Phase = 0
-
 var handlers = map[string]front.Handler[*session]{
 	"VER": {Do: (*session).handleVER},
 	"INF": {Do: (*session).handleINF},
@@ -110,7 +107,7 @@ func (s *session) handleUSR(ctx context.Context, cmd *msnp.Command) error {
 	p := cmd.Params()
 	p.OneOf("MD5")
 	p.OneOf("I")
-	p.Email(msnp.CodeNoDomain)
+	p.Handle()
 	if err := p.Err(); err != nil {
 		return front.Closing(front.ReasonRefused, err)
 	}
@@ -125,7 +122,7 @@ func (s *session) handleUSR(ctx context.Context, cmd *msnp.Command) error {
 	}
 	s.dialect.AppendReferral(&s.out, cmd.TrID, to, s.listener.Address(s.conn))
 	// The client hangs up first, as the seed session shows.
-	s.phase = over
+	s.phase = msnp.Referred
 	s.conn.SetDeadline(time.Now().Add(s.svc.cfg.ReferralTimeout))
 	return nil
 }

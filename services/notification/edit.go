@@ -2,6 +2,7 @@ package notification
 
 import (
 	"context"
+	"errors"
 
 	"github.com/monarch-msn/monarch/msnp"
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
@@ -25,6 +26,12 @@ func (s *session) handleADD(ctx context.Context, cmd *msnp.Command) error {
 		return msnp.ErrMalformed
 	}
 	if err := p.Err(); err != nil {
+		if len(cmd.Args) > 2 {
+			// A name that is too long is worse than an address that is none.
+			if _, long := msnp.ParseNick(cmd.Args[2], s.svc.cfg.NameBytes); errors.Is(long, msnp.ErrNickTooLong) {
+				return msnp.ErrMalformed
+			}
+		}
 		return err
 	}
 
@@ -73,7 +80,9 @@ func (s *session) handleADD(ctx context.Context, cmd *msnp.Command) error {
 // befriend does what follows from a new entry on FL: the phone numbers, the
 // news to the one added, and the presence of that one.
 func (s *session) befriend(ctx context.Context, cmd *msnp.Command, c *contact, touched []*directoryv1.Touched) {
-	if s.synced {
+	if !s.synced {
+		s.missesPhones()
+	} else {
 		s.dialect.AppendPhones(s.Lines(), s.lists.version, c.email, c.phoneNumbers())
 	}
 	ahead := make(map[string]*clusterv1.ListChanged, len(touched))

@@ -82,11 +82,11 @@ func (s *session) handleUSR(ctx context.Context, cmd *msnp.Command) error {
 // identify draws the challenge. Nobody is asked whether the account exists, so
 // a stranger learns nothing and costs the directory nothing.
 func (s *session) identify(ctx context.Context, cmd *msnp.Command, p *msnp.Params) error {
-	email, err := s.svc.cfg.handle(p, msnp.CodeNoDomain)
+	email, err := s.svc.cfg.handle(p)
 	if err != nil {
 		return refused(err)
 	}
-	if s.phase == msnp.Challenged {
+	if s.phase == msnp.Challenged || s.phase == msnp.Referred {
 		return front.Closing(front.ReasonProtocol, msnp.CodeNotExpected)
 	}
 	if s.svc.draining() && !s.svc.needed() {
@@ -118,7 +118,7 @@ func (s *session) sendAway(ctx context.Context, cmd *msnp.Command) error {
 	}
 	s.dialect.AppendReferral(s.Lines(), cmd.TrID, to, s.listener.Address(s.conn))
 	// The client hangs up first, as the seed session shows.
-	s.phase = over
+	s.phase = msnp.Referred
 	s.conn.SetDeadline(time.Now().Add(s.svc.cfg.ReferralTimeout))
 	return nil
 }
@@ -134,8 +134,9 @@ func (s *session) authenticate(ctx context.Context, cmd *msnp.Command, p *msnp.P
 	}
 	challenge := s.challenge
 	s.challenge = "" // used once, whatever comes of it
-	if !ok {
-		// The shape of the answer is as wrong as its content could be.
+	if !ok || s.email.IsZero() {
+		// The shape of the answer is as wrong as its content could be, or nobody
+		// has this address.
 		return refused(msnp.CodeAuthentication)
 	}
 	if !s.svc.admission.take(s.seat, time.Now()) {
@@ -203,6 +204,7 @@ func (s *session) open(ctx context.Context) error {
 		return fmt.Errorf("read lists: %w", err)
 	}
 	s.takeSnapshot(answer.GetSnapshot())
+	s.read = s.svc.uptime()
 	for _, d := range displaced {
 		s.buryPredecessor(ctx, d)
 	}

@@ -13,24 +13,30 @@ import (
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
 )
 
+// listsAge is how old lists may be that a client is given for the first time.
+const listsAge = time.Second
+
 // handleSYN brings the client's lists up to date: one line if it has them, else
 // all of them, under one version number throughout.
 //
 //	C: SYN TrID version    S: SYN TrID version [and the block]
 func (s *session) handleSYN(ctx context.Context, cmd *msnp.Command) error {
 	p := cmd.Params()
-	has := p.Uint32()
+	has := p.Version()
 	if err := p.Err(); err != nil {
 		return err
 	}
-	if s.synced {
+	// A client that asks right after its login, as all do, gets what was read
+	// then.
+	if s.synced || s.svc.uptime()-s.read >= listsAge {
 		s.refresh(ctx)
 	}
 	s.refreshIfStale(ctx)
-	s.synced = true
 	version := s.lists.version
 	s.line("SYN").TrID(cmd.TrID).Uint(uint64(version))
-	if has == version {
+	upToDate := has == version && !s.untold
+	s.synced, s.untold = true, false
+	if upToDate {
 		return nil
 	}
 	s.line("GTC").TrID(cmd.TrID).Uint(uint64(version)).Word(gtcWord(s.gtcAsk))
@@ -109,6 +115,12 @@ func (s *session) hearsChanges() bool {
 	return s.synced || s.phase == msnp.Present
 }
 
+// missesPhones notes that the client, which has not asked for its lists, was not
+// told of phone numbers.
+func (s *session) missesPhones() {
+	s.untold = s.untold || s.dialect.Has(msnp.PhoneNumbers)
+}
+
 // notifyTouched tells the sessions of the others whose version an edit of ours
 // has raised. It comes after the commit; a session that is missed finds out at
 // its next audit.
@@ -184,7 +196,9 @@ func (s *session) reverseAdded(by msnp.Email, friendly msnp.Nick) {
 	c := s.lists.grow(by)
 	c.on |= msnp.RL
 	c.rename(msnp.RL, friendly)
-	if s.hearsChanges() {
+	if !s.hearsChanges() {
+		s.untold = true
+	} else {
 		s.line("ADD").Word("0").List(msnp.RL).Uint(uint64(s.lists.version)).Email(by).Nick(c.named(msnp.RL))
 	}
 }
@@ -193,7 +207,9 @@ func (s *session) reverseAdded(by msnp.Email, friendly msnp.Nick) {
 func (s *session) reverseRemoved(c *contact) {
 	c.on &^= msnp.RL
 	c.setTold(view{})
-	if s.hearsChanges() {
+	if !s.hearsChanges() {
+		s.untold = true
+	} else {
 		s.line("REM").Word("0").List(msnp.RL).Uint(uint64(s.lists.version)).Email(c.email)
 	}
 	s.lists.shrink(c)
@@ -206,7 +222,9 @@ func (s *session) phoneChanged(c *contact, key string, value msnp.Nick) {
 		return
 	}
 	c.setPhones(p)
-	if s.synced {
+	if !s.synced {
+		s.missesPhones()
+	} else {
 		s.dialect.AppendPhone(s.Lines(), s.lists.version, c.email, key, value)
 	}
 }
@@ -344,6 +362,7 @@ func (s *session) adoptOthers(snap *directoryv1.Snapshot) {
 // into another's. Group membership is a list of its own on FL.
 func (s *session) tellDifference(before, after *contact) {
 	if !s.hearsChanges() {
+		s.untold = s.untold || *before != *after
 		return
 	}
 	version := uint64(s.lists.version)
@@ -361,7 +380,11 @@ func (s *session) tellDifference(before, after *contact) {
 	if s.dialect.Has(msnp.Groups) {
 		s.tellGroups(before, after, version)
 	}
-	if s.synced && before.phoneNumbers() != after.phoneNumbers() {
+	switch {
+	case before.phoneNumbers() == after.phoneNumbers():
+	case !s.synced:
+		s.missesPhones()
+	default:
 		s.dialect.AppendPhones(s.Lines(), s.lists.version, after.email, after.phoneNumbers())
 	}
 }
