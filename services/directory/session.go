@@ -42,8 +42,8 @@ func (s *Server) Snapshot(ctx context.Context, r *directoryv1.SnapshotRequest) (
 	})
 }
 
-// Versions reads the list versions of many users. Unknown ones, and what is no
-// address, are left out.
+// Versions reads the list versions of many users. Unknown and disabled ones, and
+// what is no address, are left out.
 func (s *Server) Versions(ctx context.Context, r *directoryv1.VersionsRequest) (*directoryv1.VersionsResponse, error) {
 	return call(ctx, s, reads, "Versions", func(ctx context.Context) (*directoryv1.VersionsResponse, error) {
 		if n := len(r.GetEmails()); n > maxBatch {

@@ -4,6 +4,10 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/monarch-msn/monarch/msnp"
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
+	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
 )
 
 // testAuditor is an auditor that runs nothing.
@@ -138,6 +142,44 @@ func TestTheQueueOfAuditsHoldsWhatItWasGiven(t *testing.T) {
 	}
 	if len(a.queue) != len(model) || len(a.place) != len(model) {
 		t.Errorf("queue of %d, index of %d, want %d", len(a.queue), len(a.place), len(model))
+	}
+}
+
+// The operator's message that ends the session of a disabled user may be lost.
+func TestAnAuditEndsTheSessionOfADisabledUser(t *testing.T) {
+	w := newWorld(t)
+	n := w.node(Config{AuditInterval: 50 * time.Millisecond}, nil)
+	a, b := w.online(n.addr, ann), w.online(n.addr, bob)
+	accounts := directoryv1.NewAccountsClient(w.directory)
+	if _, err := accounts.SetDisabled(t.Context(), &directoryv1.SetDisabledRequest{Email: bob, Disabled: true}); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := b.next(); err != nil {
+			break
+		}
+	}
+	for {
+		m, err := a.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Verb == "FLN" && m.Arg(0) == bob {
+			break
+		}
+	}
+}
+
+// A later release may have changes that this one does not know.
+func TestAnUnknownChangeOfTheListsIsReadAnew(t *testing.T) {
+	s := &session{phase: msnp.Present}
+	s.lists.version = 4
+	known := &clusterv1.ListChanged{Version: 5, Change: &clusterv1.ListChanged_ReverseRemoved{ReverseRemoved: true}}
+	if (listChangedEvent{known}).mayBlock(s) {
+		t.Error("a change that is known and next: want it made at once")
+	}
+	if !(listChangedEvent{&clusterv1.ListChanged{Version: 5}}).mayBlock(s) {
+		t.Error("a change that is not known: want the lists read anew")
 	}
 }
 

@@ -52,7 +52,8 @@ type DirectoryClient interface {
 	Login(ctx context.Context, in *LoginRequest, opts ...grpc.CallOption) (*LoginResponse, error)
 	// Snapshot reads everything a session needs, at one version.
 	Snapshot(ctx context.Context, in *SnapshotRequest, opts ...grpc.CallOption) (*SnapshotResponse, error)
-	// Versions reads the list versions of many users; unknown ones are left out.
+	// Versions reads the list versions of many users; unknown and disabled ones
+	// are left out.
 	Versions(ctx context.Context, in *VersionsRequest, opts ...grpc.CallOption) (*VersionsResponse, error)
 	// AddMember puts a person on FL, AL or BL, or an FL member in one more group.
 	AddMember(ctx context.Context, in *AddMemberRequest, opts ...grpc.CallOption) (*EditResponse, error)
@@ -207,7 +208,8 @@ type DirectoryServer interface {
 	Login(context.Context, *LoginRequest) (*LoginResponse, error)
 	// Snapshot reads everything a session needs, at one version.
 	Snapshot(context.Context, *SnapshotRequest) (*SnapshotResponse, error)
-	// Versions reads the list versions of many users; unknown ones are left out.
+	// Versions reads the list versions of many users; unknown and disabled ones
+	// are left out.
 	Versions(context.Context, *VersionsRequest) (*VersionsResponse, error)
 	// AddMember puts a person on FL, AL or BL, or an FL member in one more group.
 	AddMember(context.Context, *AddMemberRequest) (*EditResponse, error)

@@ -195,6 +195,12 @@ func TestVersions(t *testing.T) {
 		if len(versions) != 999 || versions[address(names[3])] != 2 || versions[address(names[4])] != 1 {
 			t.Errorf("got %d versions, %d and %d", len(versions), versions[address(names[3])], versions[address(names[4])])
 		}
+		if err := s.SetDisabled(t.Context(), address(names[3]), true); err != nil {
+			t.Fatal(err)
+		}
+		if versions, err := s.Versions(t.Context(), emails[3:5]); err != nil || len(versions) != 1 || versions[address(names[4])] != 1 {
+			t.Errorf("with one disabled: %v, %v", versions, err)
+		}
 		if versions, err := s.Versions(t.Context(), nil); err != nil || len(versions) != 0 {
 			t.Errorf("of nobody: %v, %v", versions, err)
 		}

@@ -60,7 +60,8 @@ func userID(ctx context.Context, q querier, email string) (int64, error) {
 	return id, nil
 }
 
-// Versions reads the list versions of those emails that are accounts.
+// Versions reads the list versions of those emails that are accounts and may
+// log in: whoever is served without must not be.
 func (s *Store) Versions(ctx context.Context, emails []string) (map[string]uint32, error) {
 	versions := make(map[string]uint32, len(emails))
 	if len(emails) == 0 {
@@ -68,7 +69,7 @@ func (s *Store) Versions(ctx context.Context, emails []string) (map[string]uint3
 	}
 	list, args := inList(emails)
 	err := s.anew(ctx, func() error {
-		return each(ctx, s.read, `SELECT email, version FROM users WHERE email IN `+list, args, func(r row) error {
+		return each(ctx, s.read, `SELECT email, version FROM users WHERE NOT disabled AND email IN `+list, args, func(r row) error {
 			var email string
 			var version uint32
 			err := r.Scan(&email, &version)
