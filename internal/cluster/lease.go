@@ -93,7 +93,9 @@ func (m *Member) record(id string) ([]byte, error) {
 		n.Sessions = uint32(max(0, m.load()))
 	}
 	n.Epoch = m.c.epochs.highest()
-	n.Sent = m.out.settled()
+	if id == m.ID() { // under a new one the numbers begin anew
+		n.Sent = m.out.settled()
+	}
 	return proto.Marshal(n)
 }
 
