@@ -114,7 +114,7 @@ func (v *View) PickAlive(ctx context.Context, role clusterv1.Role, except ...str
 // would otherwise be told that there is no room. All who look at the same time
 // look once, and who comes soon after finds what they have found.
 func (v *View) look(ctx context.Context) {
-	_, _, _ = v.asking.Do("", func() (any, error) {
+	_, _, _ = v.looking.Do("", func() (any, error) {
 		v.mu.Lock()
 		early := time.Since(v.looked) < lookEvery
 		v.mu.Unlock()

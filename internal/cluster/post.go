@@ -167,6 +167,7 @@ func (m *Member) loop(ctx context.Context) {
 		}
 		for ctx.Err() == nil {
 			round, stale := m.local.take(m.local.waiting())
+			m.giveUp(ctx, stale)
 			m.local.discard(stale)
 			if len(round) == 0 {
 				break

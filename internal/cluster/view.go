@@ -41,7 +41,7 @@ type View struct {
 	// for nodes that have just joined.
 	unasked, looked time.Time
 
-	asking singleflight.Group
+	asking, looking singleflight.Group
 }
 
 type sighting struct {
