@@ -158,12 +158,13 @@ func (s *session) listChanged(t *directoryv1.Touched) *clusterv1.ListChanged {
 // listChangedEvent says that somebody else's edit raised our list version.
 type listChangedEvent struct{ msg *clusterv1.ListChanged }
 
-// mayBlock: only the very next version can be applied as it is.
+// mayBlock: only the very next version can be applied as it is, and only a change
+// that this release knows.
 func (e listChangedEvent) mayBlock(s *session) bool {
 	if !s.loggedIn() || e.msg.GetVersion() <= s.lists.version {
 		return false
 	}
-	return s.stale || e.msg.GetOther() || e.msg.GetVersion() != s.lists.version+1
+	return s.stale || e.msg.GetOther() || e.msg.GetChange() == nil || e.msg.GetVersion() != s.lists.version+1
 }
 
 func (e listChangedEvent) handle(ctx context.Context, s *session) {
