@@ -98,13 +98,14 @@ func superseded(events []event) []event {
 }
 
 // post hands an event to the session. It never blocks. A session whose box is
-// full does not keep up and is closed.
-func (s *session) post(e event) {
+// full does not keep up and is closed; then the event is not taken.
+func (s *session) post(e event) (taken bool) {
 	if !s.box.put(e, s.svc.cfg.EventQueue) {
 		s.conn.Close(front.ReasonSlow)
-		return
+		return false
 	}
 	s.poke()
+	return true
 }
 
 // learn is post for presence, nearly all of which finds the session at rest: it

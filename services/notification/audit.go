@@ -176,7 +176,7 @@ func (a *auditor) audit(ctx context.Context, sessions []*session) {
 	group.SetLimit(auditWorkers)
 	for _, s := range sessions {
 		group.Go(func() error {
-			s.audit(ctx, answer)
+			s.guard(func() { s.audit(ctx, answer) })
 			return nil
 		})
 	}
@@ -220,6 +220,9 @@ func (s *session) reclaim(ctx context.Context) bool {
 	call, cancel := s.call(ctx)
 	defer cancel()
 	changed, displaced, err := s.svc.member.Reclaim(call, s.record)
+	for _, d := range displaced {
+		s.svc.hub.displace(ctx, d)
+	}
 	switch {
 	case errors.Is(err, cluster.ErrDisplaced):
 		s.flush()
@@ -239,9 +242,6 @@ func (s *session) reclaim(ctx context.Context) bool {
 	}
 	if changed {
 		s.Log().Info("session claimed anew", "epoch", s.record.GetEpoch(), "node", s.record.GetNode())
-	}
-	for _, d := range displaced {
-		s.svc.hub.displace(ctx, d)
 	}
 	return true
 }

@@ -337,7 +337,9 @@ func (h *hub) settle(ctx context.Context, from string, m *clusterv1.Message) {
 	var passed sync.WaitGroup
 	for _, s := range h.all() {
 		passed.Add(1)
-		s.post(markerEvent{&passed})
+		if !s.post(markerEvent{&passed}) {
+			passed.Done() // the session is about to end
+		}
 	}
 	passed.Wait()
 	for _, peer := range m.GetSettle().GetPeers() {

@@ -193,11 +193,11 @@ func (s *session) open(ctx context.Context) error {
 		Dialect: s.dialect.String(),
 	}
 	displaced, err := s.svc.member.Claim(ctx, s.record)
-	if err != nil {
-		return fmt.Errorf("claim session: %w", err)
-	}
 	for _, d := range displaced {
 		s.svc.hub.displace(ctx, d)
+	}
+	if err != nil {
+		return fmt.Errorf("claim session: %w", err)
 	}
 	answer, err := s.svc.directory.Snapshot(ctx, &directoryv1.SnapshotRequest{Email: s.email.String()})
 	if err != nil {
