@@ -77,8 +77,12 @@ func run(ctx context.Context, args []string, con console) (status int) {
 	// Kong wants to leave the process after --help.
 	type exit int
 	defer func() {
-		if code, left := recover().(exit); left {
-			status = int(code)
+		switch r := recover().(type) {
+		case nil:
+		case exit:
+			status = int(r)
+		default:
+			panic(r)
 		}
 	}()
 	var cli commandLine

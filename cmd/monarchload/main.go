@@ -49,8 +49,12 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (status int)
 	// Kong wants to leave the process after --help.
 	type exit int
 	defer func() {
-		if code, left := recover().(exit); left {
-			status = int(code)
+		switch r := recover().(type) {
+		case nil:
+		case exit:
+			status = int(r)
+		default:
+			panic(r)
 		}
 	}()
 	var cli commandLine

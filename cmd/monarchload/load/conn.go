@@ -77,7 +77,7 @@ func payloadSize(line []byte) int {
 	switch string(line[:3]) {
 	case "MSG", "NOT", "IPG":
 		n, err := strconv.Atoi(string(line[bytes.LastIndexByte(line, ' ')+1:]))
-		if err != nil || n < 0 {
+		if err != nil || n < 0 || n > len(block{}) {
 			return len(block{}) // More than can be held ends the connection.
 		}
 		return n
