@@ -43,6 +43,9 @@ func await(ctx context.Context, tell waiting, timeout time.Duration, passing fun
 		if err == nil || !passing(err) {
 			return err
 		}
+		if ctx.Err() != nil {
+			return ctx.Err() // nobody waits any more, and the store is not to blame
+		}
 		// Half of it at random: roles that start together come apart.
 		wait := pause/2 + rand.N(pause/2)
 		if time.Until(deadline) < wait {

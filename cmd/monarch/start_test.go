@@ -52,7 +52,8 @@ func TestAwait(t *testing.T) {
 	t.Run("and not after the end", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
-			err := await(ctx, quiet, time.Minute, passing, func(context.Context) error {
+			tell := func(err error, _ time.Duration) { t.Errorf("want no word of waiting, got %v", err) }
+			err := await(ctx, tell, time.Minute, passing, func(context.Context) error {
 				cancel()
 				return away
 			})
