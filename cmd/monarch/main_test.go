@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/alecthomas/kong"
@@ -312,5 +315,36 @@ func TestMigrate(t *testing.T) {
 		if status := run(context.Background(), []string{"migrate", "--database", database, "--log.level", "error"}, &stderr, &stderr); status != node.ExitOK {
 			t.Fatalf("exit status: want 0, got %d: %s", status, stderr.String())
 		}
+	}
+}
+
+// TestMigrateThatIsToldToStop holds that the status does not say that anything
+// was migrated.
+func TestMigrateThatIsToldToStop(t *testing.T) {
+	clearEnv(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	status := make(chan int, 1)
+	go func() {
+		database := "postgres://" + silent.Addr().String() + "/monarch?sslmode=disable"
+		status <- run(context.Background(), []string{"migrate", "--database", database, "--log.level", "error"}, io.Discard, io.Discard)
+	}()
+	conn, err := silent.Accept() // now it waits for an answer
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := self.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-status; got != node.ExitFault {
+		t.Errorf("exit status: want %d, got %d", node.ExitFault, got)
 	}
 }

@@ -45,7 +45,12 @@ func (c *migrateCmd) run(ctx context.Context, _, _ io.Writer) int {
 	flags := node.Flags{LogFlags: c.LogFlags, DrainTimeout: c.StartTimeout}
 	return node.Run(ctx, "migrate", flags, func(ctx context.Context, p *node.Process) error {
 		st, err := c.open(ctx, p, c.startFlags)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			// Not an end in good order, as it is for a role: what was asked for
+			// is not done, and a Job that was evicted must not count as done.
+			return errors.New("told to stop before the schema was up to date: migrate again")
+		case err != nil:
 			return err
 		}
 		p.Log.Info("the schema is up to date")
