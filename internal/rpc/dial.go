@@ -95,8 +95,8 @@ func Dial(target string, opt DialOptions) (*grpc.ClientConn, error) {
 		opts = append(opts, grpc.WithContextDialer(opt.Dialer))
 	}
 	name := target
-	servers, several, err := parseList(target)
-	if several {
+	servers, err := parseTarget(target)
+	if servers != nil {
 		name = listScheme + ":///directory"
 		opts = append(opts, grpc.WithResolvers(servers))
 	}

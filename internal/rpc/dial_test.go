@@ -193,8 +193,13 @@ func TestServerThatDiesAmidACall(t *testing.T) {
 
 func TestTargetThatCannotBeUnderstood(t *testing.T) {
 	for _, target := range []string{
-		"directory\n:7863", "one:7863,", "one:7863,two", "one:7863,:7863", "one:7863,two:", ",",
+		"directory\n:7863", "one:7863,", "one:7863,two", "one:7863,:7863", "one:7863,two:", ",", "one:7863,,two:7863",
+		"", "127.0.0.1", "::1", "directory", "directory:", ":7863", "directory:port", "directory:0", "directory:70000",
+		"foo bar", "foo bar:7863", "http://127.0.0.1:7863", "http://directory", "dns:///directory", "dns:directory",
 	} {
+		if rpc.CheckTarget(target) == nil {
+			t.Errorf("%q: want something to be wrong with it", target)
+		}
 		conn, err := rpc.Dial(target, rpc.DialOptions{})
 		if err == nil {
 			conn.Close()
@@ -204,5 +209,22 @@ func TestTargetThatCannotBeUnderstood(t *testing.T) {
 		if !strings.HasPrefix(err.Error(), fmt.Sprintf("dial %q: ", target)) || errors.Unwrap(err) == nil {
 			t.Errorf("want the target and the cause in it, got %v", err)
 		}
+	}
+}
+
+func TestTargetsThatAreUnderstood(t *testing.T) {
+	for _, target := range []string{
+		"directory:7863", "directory_1.example.org:7863", "127.0.0.1:7863", "[::1]:7863", "one:7863, two:7864",
+		"dns:///directory:7863", "dns://10.0.0.1/directory:7863", "dns:directory:7863", "passthrough:///directory", "unix:///run/directory.sock",
+	} {
+		if err := rpc.CheckTarget(target); err != nil {
+			t.Errorf("%q: %v", target, err)
+		}
+		conn, err := rpc.Dial(target, rpc.DialOptions{})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		conn.Close()
 	}
 }

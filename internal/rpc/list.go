@@ -1,8 +1,11 @@
 package rpc
 
 import (
+	"cmp"
 	"fmt"
 	"net"
+	"net/url"
+	"strconv"
 	"strings"
 
 	"google.golang.org/grpc/resolver"
@@ -16,23 +19,50 @@ type list []string
 // listScheme marks the target within gRPC. It is never written by anybody.
 const listScheme = "monarch-list"
 
-// parseList reads "host:port,host:port". ok is false if the target is no list.
-func parseList(target string) (l list, ok bool, err error) {
+// CheckTarget says what is wrong with a target of [Dial]; nil if nothing is.
+func CheckTarget(target string) error {
+	_, err := parseTarget(target)
+	return err
+}
+
+// parseTarget returns the servers of "host:port,host:port", none of a target
+// that is no list.
+func parseTarget(target string) (list, error) {
 	if !strings.Contains(target, ",") {
-		return nil, false, nil
+		return nil, checkSingle(target)
 	}
+	var l list
 	for entry := range strings.SplitSeq(target, ",") {
 		entry = strings.TrimSpace(entry)
-		host, port, err := net.SplitHostPort(entry)
-		if err == nil && (host == "" || port == "") {
-			err = fmt.Errorf("%q is not host:port", entry)
-		}
-		if err != nil {
-			return nil, true, err
+		if err := checkServer(entry); err != nil {
+			return nil, err
 		}
 		l = append(l, entry)
 	}
-	return l, true, nil
+	return l, nil
+}
+
+// checkSingle checks what gRPC would take as it is: a scheme that it does not
+// know it would look up as part of a name, and where a port is missing it would
+// call the one of HTTPS.
+func checkSingle(target string) error {
+	name := target
+	if u, err := url.Parse(target); err == nil && resolver.Get(u.Scheme) != nil {
+		if u.Scheme != "dns" {
+			return nil // what it looks like is up to the scheme
+		}
+		name = cmp.Or(u.Opaque, strings.TrimPrefix(u.Path, "/"))
+	}
+	return checkServer(name)
+}
+
+func checkServer(entry string) error {
+	host, port, err := net.SplitHostPort(entry)
+	n, notNumber := strconv.ParseUint(port, 10, 16)
+	if err != nil || notNumber != nil || n == 0 || host == "" || strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r == '/' }) {
+		return fmt.Errorf("want host:port, not %q", entry)
+	}
+	return nil
 }
 
 // Build implements resolver.Builder.
