@@ -12,6 +12,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// CheckURL says what is wrong with a URL for Open, as far as can be said without
+// reaching for Redis; nil if nothing is. The error holds no password.
+func CheckURL(url string) error {
+	_, err := parseURL(url)
+	return err
+}
+
 // parseURL reads the forms that Open documents. The list of hosts is cut out
 // before net/url sees the rest, because it takes one host only. No error quotes
 // more than a harmless part, since the URL may hold a password.

@@ -32,7 +32,7 @@ func TestParseURL(t *testing.T) {
 		{url: "rediss+cluster://a,b", addrs: []string{"a:6379", "b:6379"}, cluster: true, tls: true},
 	} {
 		o, err := parseURL(test.url)
-		if err != nil {
+		if err != nil || CheckURL(test.url) != nil {
 			t.Errorf("%s: %v", test.url, err)
 			continue
 		}
@@ -71,7 +71,7 @@ func TestParseURLRefuses(t *testing.T) {
 		"redis://user:hunter2@[x]":          "no address",
 		"redis://user:hunter2@a/x":          "no number",
 	} {
-		_, err := parseURL(url)
+		err := CheckURL(url)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v; want %q", url, err, want)
 		} else if strings.Contains(err.Error(), "hunter2") {
