@@ -68,6 +68,9 @@ func TestWhatCannotBeOpenedIsSaidInOneSentence(t *testing.T) {
 			if strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "secret") {
 				t.Errorf("not one sentence, or with the password: %v", err)
 			}
+			if wrong := CheckURL(tc.url); (wrong != nil) != (tc.want == "must be sqlite:") {
+				t.Errorf("of the URL alone is said: %v", wrong)
+			}
 			if got := errors.Is(err, ErrUnreachable); got != tc.unreachable {
 				t.Errorf("unreachable: want %v, got %v: %v", tc.unreachable, got, err)
 			}

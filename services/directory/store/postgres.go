@@ -55,11 +55,19 @@ type postgresEngine struct {
 
 type identity struct{ user, password string }
 
-func openPostgres(text string) (*Store, error) {
+func parsePostgres(text string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(text)
 	if err != nil {
 		// The parser's own words may hold a part of the password.
 		return nil, errURL
+	}
+	return config, nil
+}
+
+func openPostgres(text string) (*Store, error) {
+	config, err := parsePostgres(text)
+	if err != nil {
+		return nil, err
 	}
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "monarch directory"
@@ -82,9 +90,9 @@ func openPostgres(text string) (*Store, error) {
 }
 
 func (p postgresEngine) identify(text string) error {
-	config, err := pgx.ParseConfig(text)
+	config, err := parsePostgres(text)
 	if err != nil {
-		return errURL
+		return err
 	}
 	p.who.Store(&identity{config.User, config.Password})
 	return nil

@@ -24,11 +24,20 @@ const sqliteOptions = "_busy_timeout=10000&_journal_mode=WAL&_synchronous=FULL&_
 
 type sqliteEngine struct{ path string }
 
-func openSQLite(u *url.URL) (*Store, error) {
+// parseSQLite returns the path of the file.
+func parseSQLite(u *url.URL) (path string, err error) {
 	if u.Host != "" || u.Opaque != "" || !filepath.IsAbs(u.Path) || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, errURL
+		return "", errURL
 	}
-	e := sqliteEngine{path: filepath.Clean(u.Path)}
+	return filepath.Clean(u.Path), nil
+}
+
+func openSQLite(u *url.URL) (*Store, error) {
+	path, err := parseSQLite(u)
+	if err != nil {
+		return nil, err
+	}
+	e := sqliteEngine{path: path}
 	if err := e.create(); err != nil {
 		return nil, e.explain(err)
 	}

@@ -105,6 +105,24 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	return s, nil
 }
 
+// CheckURL says what is wrong with the URL of a database, as far as can be said
+// without reaching for it; nil if nothing is. The error does not quote it.
+func CheckURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil {
+		return errURL
+	}
+	switch u.Scheme {
+	case "sqlite":
+		_, err = parseSQLite(u)
+	case "postgres", "postgresql":
+		_, err = parsePostgres(text)
+	default:
+		err = errURL
+	}
+	return err
+}
+
 func open(text string) (*Store, error) {
 	u, err := url.Parse(text)
 	if err != nil {
