@@ -6,8 +6,41 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
+	"strconv"
+	"strings"
 	"syscall"
 )
+
+// CheckAddress says what is wrong with "host:port" or ":port", as far as can be
+// said without listening there; nil if nothing is.
+func CheckAddress(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return errors.New("want host:port")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%q is no port", port)
+	}
+	if !isHost(host) {
+		return fmt.Errorf("%q is no host", host)
+	}
+	return nil
+}
+
+// maxHost is the longest name that DNS has.
+const maxHost = 253
+
+// isHost takes addresses and names, and the empty host of a wildcard. No DNS
+// name has an underscore, but those within a network of containers may.
+func isHost(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	return len(s) <= maxHost && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._", r)
+	})
+}
 
 // Listen listens on a TCP address, "host:port" or ":port", that was given by
 // the named flag. Its error is a sentence that says what to do next.

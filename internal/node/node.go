@@ -73,6 +73,11 @@ func (f Flags) Validate() error {
 	if f.DrainTimeout <= 0 {
 		errs = append(errs, errors.New("drain.timeout must be positive"))
 	}
+	if f.TelemetryListen != "" {
+		if err := CheckAddress(f.TelemetryListen); err != nil {
+			errs = append(errs, fmt.Errorf("telemetry.listen %s: %w", f.TelemetryListen, err))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -148,8 +153,9 @@ func (p *Process) signalled() {
 }
 
 // Run runs main as the process of a role and returns its exit status: ExitOK
-// when main returned nil or was told to stop, else ExitFault, after writing
-// the error as one sentence to standard error. The context of main ends with
+// when main returned nil or was told to stop, ExitUsage when flags or the OTEL_
+// variables cannot be understood, else ExitFault, after writing the error as one
+// sentence to standard error. The context of main ends with
 // ctx, at the second signal, or at the first one before Serve was called; a
 // main that needs a drain calls Process.Serve.
 //
@@ -171,12 +177,21 @@ type world struct {
 
 func run(ctx context.Context, role string, flags Flags, main func(ctx context.Context, p *Process) error, w world) int {
 	err := supervise(ctx, role, flags, main, w)
-	if err != nil {
-		complain(w.stderr, err)
-		return ExitFault
+	if err == nil {
+		return ExitOK
 	}
-	return ExitOK
+	complain(w.stderr, err)
+	if errors.As(err, new(usageError)) {
+		return ExitUsage
+	}
+	return ExitFault
 }
+
+// usageError is a fault of flags or of the environment: to start again does not
+// mend it.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
 
 // complain writes err as the one sentence that explains a fault.
 func complain(w io.Writer, err error) {
@@ -189,7 +204,7 @@ const flushTimeout = 5 * time.Second
 
 func supervise(ctx context.Context, role string, flags Flags, main func(ctx context.Context, p *Process) error, w world) (err error) {
 	if err := flags.Validate(); err != nil {
-		return err
+		return usageError{err}
 	}
 	log := newLogger(w.stdout, flags.LogFlags)
 	tel, err := openTelemetry(ctx, role, log)

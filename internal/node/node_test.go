@@ -347,12 +347,44 @@ func TestListenSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestCheckAddress(t *testing.T) {
+	for _, addr := range []string{
+		":1863", ":0", "127.0.0.1:1863", "[::]:1863", "[fe80::1%eth0]:1863", "chat.example.org:1863", "switchboard_1:1863",
+	} {
+		if err := CheckAddress(addr); err != nil {
+			t.Errorf("%q: %v", addr, err)
+		}
+	}
+	for addr, want := range map[string]string{
+		"":                              "want host:port",
+		"1863":                          "want host:port",
+		"127.0.0.1":                     "want host:port",
+		"::1:1863":                      "want host:port",
+		"tcp://chat:1863":               "want host:port",
+		":":                             `"" is no port`,
+		":80999":                        `"80999" is no port`,
+		":-1":                           `"-1" is no port`,
+		":http":                         `"http" is no port`,
+		"[chat.example.org:1863]:1":     `"chat.example.org:1863" is no host`,
+		"chat_example!:1863":            `"chat_example!" is no host`,
+		"chat example:1863":             `"chat example" is no host`,
+		"*:1863":                        `"*" is no host`,
+		strings.Repeat("a", 254) + ":1": "is no host",
+	} {
+		if err := CheckAddress(addr); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: want the fault %q, got %v", addr, want, err)
+		}
+	}
+}
+
 func TestFlagsValidate(t *testing.T) {
 	if err := quietFlags().Validate(); err != nil {
 		t.Errorf("good flags: want no fault, got %v", err)
 	}
-	err := Flags{LogFlags: LogFlags{LogFormat: "xml"}}.Validate()
-	for _, want := range []string{`log.format must be text or json, not "xml"`, "drain.timeout must be positive"} {
+	err := Flags{LogFlags: LogFlags{LogFormat: "xml"}, TelemetryListen: "here"}.Validate()
+	for _, want := range []string{
+		`log.format must be text or json, not "xml"`, "drain.timeout must be positive", "telemetry.listen here: want host:port",
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("faults: want %q among them, got %v", want, err)
 		}

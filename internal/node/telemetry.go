@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +82,7 @@ func openTelemetry(ctx context.Context, role string, log *slog.Logger) (*telemet
 		if os.Getenv("OTEL_METRICS_EXPORTER") != "prometheus" {
 			reader, err := autoexport.NewMetricReader(ctx)
 			if err != nil {
-				return nil, fmt.Errorf("open telemetry: metrics by the OTEL_ variables: %w", err)
+				return nil, usageError{fmt.Errorf("export metrics by %s: %w", chosen("METRICS"), err)}
 			}
 			meterOpts = append(meterOpts, sdkmetric.WithReader(reader))
 		}
@@ -96,7 +97,7 @@ func openTelemetry(ctx context.Context, role string, log *slog.Logger) (*telemet
 		exporter, err := autoexport.NewSpanExporter(ctx)
 		if err != nil {
 			return nil, errors.Join(
-				fmt.Errorf("open telemetry: traces by the OTEL_ variables: %w", err),
+				usageError{fmt.Errorf("export traces by %s: %w", chosen("TRACES"), err)},
 				t.close(ctx))
 		}
 		tracers := sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithBatcher(exporter))
@@ -158,6 +159,23 @@ func configured(signal string) bool {
 		}
 	}
 	return false
+}
+
+// chosen names the variables that say how a signal is exported, and what they
+// say.
+func chosen(signal string) string {
+	var set []string
+	for _, name := range []string{
+		"OTEL_" + signal + "_EXPORTER",
+		"OTEL_" + signal + "_PRODUCERS",
+		"OTEL_EXPORTER_OTLP_PROTOCOL",
+		"OTEL_EXPORTER_OTLP_" + signal + "_PROTOCOL",
+	} {
+		if value := os.Getenv(name); value != "" {
+			set = append(set, fmt.Sprintf("%s=%q", name, value))
+		}
+	}
+	return cmp.Or(strings.Join(set, " and "), "the OTEL_ variables")
 }
 
 // newResource describes the process; OTEL_SERVICE_NAME and

@@ -202,8 +202,10 @@ func TestUnknownExporterIsAFault(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			clearEnv(t)
 			t.Setenv(name, "pigeon")
-			if _, err := openTelemetry(t.Context(), "test", slog.New(slog.DiscardHandler)); err == nil {
-				t.Error("want an error, got none")
+			s := start(t, quietFlags(), func(context.Context, *Process) error { return nil })
+			s.exits(ExitUsage)
+			if want, got := name+`="pigeon"`, s.stderr.String(); !strings.Contains(got, want) {
+				t.Errorf("want %s in the sentence, got %q", want, got)
 			}
 		})
 	}
