@@ -8,6 +8,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/monarch-msn/monarch/internal/node"
 )
 
 // clientFlags say where a role listens for clients and where they reach it.
@@ -168,29 +170,20 @@ func isName(s string) bool {
 	return s != ""
 }
 
-// maxHost is the longest name that DNS has.
-const maxHost = 253
-
 // checkAddress says what is wrong with host:port. An address to listen on may
 // be a wildcard and may leave the port to the system; one to advertise may not.
 func checkAddress(addr string, listen bool) error {
+	if err := node.CheckAddress(addr); err != nil || listen {
+		return err
+	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return errors.New("want host:port")
+		return err
 	}
-	switch n, err := strconv.ParseUint(port, 10, 16); {
-	case err != nil:
-		return fmt.Errorf("%q is no port", port)
-	case n == 0 && !listen:
+	if n, err := strconv.Atoi(port); err != nil || n == 0 {
 		return errors.New("port 0 cannot be reached")
 	}
-	if len(host) > maxHost || strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("/{}@", r) }) {
-		return fmt.Errorf("%q is no host", host)
-	}
-	if listen {
-		return nil
-	}
-	if ip, err := netip.ParseAddr(host); host == "" || host == "*" || err == nil && ip.Unmap().IsUnspecified() {
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.Unmap().IsUnspecified() {
 		return errors.New("nobody can be sent to a wildcard; name the address by which clients reach this node")
 	}
 	return nil
