@@ -1,19 +1,24 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/monarch-msn/monarch/internal/cluster"
 	"github.com/monarch-msn/monarch/internal/node"
 	"github.com/monarch-msn/monarch/services/allinone"
 	"github.com/monarch-msn/monarch/services/directory"
+	"github.com/monarch-msn/monarch/services/directory/store"
 	"github.com/monarch-msn/monarch/services/dispatch"
 	"github.com/monarch-msn/monarch/services/notification"
 	"github.com/monarch-msn/monarch/services/operator"
@@ -45,15 +50,18 @@ type allCmd struct {
 // maxNodes keeps a slip of the finger from taking every port.
 const maxNodes = 64
 
-func (c *allCmd) check() error {
+// Validate implements kong's check of a command. It is called ahead of those of
+// the roles' Configs, which do not know whose flags they are.
+func (c *allCmd) Validate() error {
 	var faults []error
+	if c.DataDir == "" {
+		faults = append(faults, errors.New("--data-dir is empty"))
+	}
 	if net.ParseIP(c.Bind) == nil {
 		faults = append(faults, fmt.Errorf("--bind %s is no IP address", c.Bind))
 	}
-	if c.Advertise != "" {
-		if err := checkAddress(net.JoinHostPort(strings.Trim(c.Advertise, "[]"), "1863"), false); err != nil {
-			faults = append(faults, fmt.Errorf("--advertise %s: %w", c.Advertise, err))
-		}
+	if err := c.checkAdvertise(); err != nil {
+		faults = append(faults, err)
 	}
 	if c.NotificationNodes < 1 || c.NotificationNodes > maxNodes {
 		faults = append(faults, fmt.Errorf("--notification.nodes %d is not within 1 and %d", c.NotificationNodes, maxNodes))
@@ -70,13 +78,88 @@ func (c *allCmd) check() error {
 	if last := c.SwitchboardPort + max(c.SwitchboardNodes, 1) - 1; c.SwitchboardPort < 0 || last > 65535 {
 		faults = append(faults, fmt.Errorf("--switchboard.port %d leaves no ports for %d nodes", c.SwitchboardPort, c.SwitchboardNodes))
 	}
+	if c.OperatorListen != "" {
+		if err := node.CheckAddress(c.OperatorListen); err != nil {
+			faults = append(faults, fmt.Errorf("--operator.listen %s: %w", c.OperatorListen, err))
+		}
+	}
+	if c.Redis.text != "" {
+		if err := cluster.CheckURL(c.Redis.text); err != nil {
+			faults = append(faults, fmt.Errorf("--redis: %w", err))
+		}
+	}
+	if c.Database.text != "" {
+		if err := store.CheckURL(c.Database.text); err != nil {
+			faults = append(faults, fmt.Errorf("--database: %w", err))
+		}
+	}
+	if len(faults) == 0 {
+		faults = append(faults, c.checkPorts())
+	}
 	return errors.Join(faults...)
 }
 
-func (c *allCmd) run(ctx context.Context, stdout, stderr io.Writer) int {
-	if err := c.check(); err != nil {
-		return misused(stderr, err)
+// checkAdvertise checks the host that clients are sent to, at the port of each
+// listener.
+func (c *allCmd) checkAdvertise() error {
+	if c.Advertise == "" {
+		return nil
 	}
+	host := strings.Trim(c.Advertise, "[]")
+	if _, err := netip.ParseAddr(host); err != nil && strings.Contains(host, ":") {
+		return fmt.Errorf("--advertise takes a host without a port, not %q", c.Advertise)
+	}
+	if err := checkAddress(net.JoinHostPort(host, "1863"), false); err != nil {
+		return fmt.Errorf("--advertise %s: %w", c.Advertise, err)
+	}
+	return nil
+}
+
+// ports are those that a flag takes.
+type ports struct {
+	flag, host  string
+	first, last int
+}
+
+// checkPorts returns the pairs of flags that take the same port.
+func (c *allCmd) checkPorts() error {
+	taken := []ports{
+		{"--dispatch.port", c.Bind, c.DispatchPort, c.DispatchPort},
+		{"--notification.port", c.Bind, c.NotificationPort, c.NotificationPort + c.NotificationNodes - 1},
+		{"--switchboard.port", c.Bind, c.SwitchboardPort, c.SwitchboardPort + c.SwitchboardNodes - 1},
+	}
+	for _, listen := range []struct{ flag, addr string }{
+		{"--operator.listen", c.OperatorListen},
+		{"--telemetry.listen", c.Process.TelemetryListen},
+	} {
+		host, port, err := net.SplitHostPort(listen.addr)
+		if err != nil {
+			continue // empty, for none
+		}
+		n, _ := strconv.Atoi(port) // 0 if it is none, which is said elsewhere
+		taken = append(taken, ports{listen.flag, host, n, n})
+	}
+	// At 0 the system chooses.
+	taken = slices.DeleteFunc(taken, func(p ports) bool { return p.first == 0 })
+	var faults []error
+	for i, a := range taken {
+		for _, b := range taken[i+1:] {
+			if a.first <= b.last && b.first <= a.last && (covers(a.host, b.host) || covers(b.host, a.host)) {
+				faults = append(faults, fmt.Errorf("%s and %s both take port %d", a.flag, b.flag, max(a.first, b.first)))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// covers reports whether a port that is taken on a is taken on b: they are the
+// same host, or a is a wildcard that b is part of.
+func covers(a, b string) bool {
+	ip, err := netip.ParseAddr(cmp.Or(a, "::"))
+	return a == b || err == nil && ip.IsUnspecified() && (ip.Is6() || !strings.Contains(b, ":"))
+}
+
+func (c *allCmd) run(ctx context.Context, stdout, _ io.Writer) int {
 	return node.Run(ctx, "all", c.Process, func(ctx context.Context, p *node.Process) error {
 		logBound(p.Log, "dispatch", c.Dispatch.Config)
 		logBound(p.Log, "notification", c.Notification.Config)

@@ -21,6 +21,14 @@ type redisFlags struct {
 	Redis secret `name:"redis" required:"" placeholder:"URL" help:"redis://, rediss://, redis+sentinel:// or redis+cluster://. May be in a file that MONARCH_REDIS_FILE names."`
 }
 
+// AfterApply implements kong's hook: what cannot be read is wrong usage.
+func (f redisFlags) AfterApply() error {
+	if err := cluster.CheckURL(f.Redis.text); err != nil {
+		return fmt.Errorf("--redis: %w", err)
+	}
+	return nil
+}
+
 // open opens the cluster, waiting for a Redis that does not answer yet.
 func (f redisFlags) open(ctx context.Context, p *node.Process, start startFlags) (*cluster.Client, error) {
 	client, err := cluster.Open(f.Redis.text, cluster.Options{})
@@ -43,6 +51,14 @@ func (f redisFlags) open(ctx context.Context, p *node.Process, start startFlags)
 type directoryFlags struct {
 	Directory        string `name:"directory" required:"" placeholder:"HOST:PORT,..." help:"Where the directory listens: a name stands for all of its addresses; several, separated by commas, for one directory each."`
 	ClusterTokenFile string `name:"cluster-token-file" placeholder:"FILE" help:"File with the secret that opens the directory to nodes."`
+}
+
+// AfterApply implements kong's hook.
+func (f directoryFlags) AfterApply() error {
+	if err := rpc.CheckTarget(f.Directory); err != nil {
+		return fmt.Errorf("--directory: %w", err)
+	}
+	return nil
 }
 
 // dial connects to the directory. accounts is the token that opens Accounts.

@@ -28,6 +28,14 @@ type directoryCmd struct {
 	Process           node.Flags       `embed:""`
 }
 
+// Validate implements kong's check of a command.
+func (c *directoryCmd) Validate() error {
+	if err := node.CheckAddress(c.Listen); err != nil {
+		return fmt.Errorf("--listen %s: %w", c.Listen, err)
+	}
+	return nil
+}
+
 func (c *directoryCmd) run(ctx context.Context, _, _ io.Writer) int {
 	return node.Run(ctx, "directory", c.Process, func(ctx context.Context, p *node.Process) (err error) {
 		var tokens rpc.Tokens

@@ -67,6 +67,34 @@ func TestWrongUsage(t *testing.T) {
 		"too few ports":        {[]string{"all", "--notification.port", "65535", "--notification.nodes", "2"}, "--notification.port 65535 leaves no ports for 2 nodes"},
 		"several faults":       {[]string{"all", "--bind", "here", "--dispatch.port", "65536"}, "--bind here is no IP address; --dispatch.port 65536 is no port"},
 		"nothing to advertise": {[]string{"notification", "--redis", "redis://127.0.0.1", "--directory", "127.0.0.1:7863"}, "--advertise is missing"},
+		"no Redis URL":         {[]string{"dispatch", "--redis", "foo"}, "--redis: redis URL: want redis://"},
+		"an empty Redis URL":   {[]string{"dispatch", "--redis", ""}, "--redis: redis URL: want redis://"},
+		"another Redis URL":    {[]string{"operator", "--redis", "http://foo", "--directory", "a:1", "--token-file", "x"}, `--redis: redis URL: unknown scheme "http"`},
+		"a Redis option":       {[]string{"switchboard", "--redis", "redis://a?foo=bar"}, `unknown option "foo"`},
+		"a bad password":       {[]string{"dispatch", "--redis", "redis://u:%zz@a"}, "percent-encoded"},
+		"a Sentinel's master":  {[]string{"dispatch", "--redis", "redis+sentinel://a"}, "needs the master's name"},
+		"a network's Redis":    {[]string{"all", "--redis", "foo"}, "--redis: redis URL: want redis://"},
+		"no database URL":      {[]string{"migrate", "--database", "foo"}, "--database: the database URL must be"},
+		"an empty one":         {[]string{"directory", "--database", ""}, "--database: the database URL must be"},
+		"another database":     {[]string{"directory", "--database", "mysql://a/b"}, "--database: the database URL must be"},
+		"a relative database":  {[]string{"migrate", "--database", "sqlite://rel.db"}, "--database: the database URL must be"},
+		"a network's database": {[]string{"all", "--database", "mysql://a/b"}, "--database: the database URL must be"},
+		"no telemetry address": {[]string{"all", "--telemetry.listen", "foo"}, "telemetry.listen foo: want host:port"},
+		"no operator address":  {[]string{"all", "--operator.listen", "foo"}, "--operator.listen foo: want host:port"},
+		"no HTTP address":      {[]string{"operator", "--listen", "foo", "--redis", "redis://a", "--directory", "a:1", "--token-file", "x"}, "--listen foo: want host:port"},
+		"no gRPC address":      {[]string{"directory", "--listen", "foo", "--database", "sqlite:///x"}, "--listen foo: want host:port"},
+		"a gRPC port too high": {[]string{"directory", "--listen", ":80999", "--database", "sqlite:///x"}, `--listen :80999: "80999" is no port`},
+		"no data directory":    {[]string{"all", "--data-dir", ""}, "--data-dir is empty"},
+		"a directory too few":  {[]string{"notification", "--directory", "a:1,,x", "--redis", "redis://a", "--advertise", "a:1"}, `--directory: want host:port, not ""`},
+		"a directory's port":   {[]string{"notification", "--directory", "127.0.0.1", "--redis", "redis://a", "--advertise", "a:1"}, `--directory: want host:port, not "127.0.0.1"`},
+		"a directory's URL":    {[]string{"operator", "--directory", "http://127.0.0.1:1", "--redis", "redis://a", "--token-file", "x"}, `--directory: want host:port, not "http://127.0.0.1:1"`},
+		"a host with a port":   {[]string{"all", "--advertise", "chat.example.org:1863"}, `--advertise takes a host without a port, not "chat.example.org:1863"`},
+		"IPv6 with a port":     {[]string{"all", "--advertise", "[::1]:1863"}, "--advertise takes a host without a port"},
+		"no host":              {[]string{"all", "--advertise", "chat!"}, `--advertise chat!: "chat!" is no host`},
+		"a port twice":         {[]string{"all", "--dispatch.port", "29764", "--notification.port", "29764"}, "--dispatch.port and --notification.port both take port 29764"},
+		"ports that overlap":   {[]string{"all", "--notification.nodes", "3", "--switchboard.port", "1866"}, "--notification.port and --switchboard.port both take port 1866"},
+		"the operator's port":  {[]string{"all", "--bind", "0.0.0.0", "--switchboard.nodes", "64", "--operator.listen", "127.0.0.1:2000"}, "--switchboard.port and --operator.listen both take port 2000"},
+		"telemetry's port":     {[]string{"all", "--operator.listen", ":9863"}, "--operator.listen and --telemetry.listen both take port 9863"},
 		"a bad advertisement":  {[]string{"dispatch", "--redis", "redis://127.0.0.1", "--advertise", "here"}, "--advertise here: want host:port"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -83,6 +111,25 @@ func TestWrongUsage(t *testing.T) {
 				t.Errorf("standard output: want nothing, got %q", stdout.String())
 			}
 		})
+	}
+}
+
+// TestPorts holds that what can be served is not refused.
+func TestPorts(t *testing.T) {
+	clearEnv(t)
+	for name, args := range map[string][]string{
+		"the defaults":              nil,
+		"ports of the system's":     {"--dispatch.port=0", "--notification.port=0", "--switchboard.port=0", "--operator.listen=:0", "--telemetry.listen=127.0.0.1:0"},
+		"nothing but clients":       {"--operator.listen=", "--telemetry.listen="},
+		"another address each":      {"--operator.listen=127.0.0.2:1863", "--telemetry.listen=127.0.0.3:1863"},
+		"IPv4 for all beside IPv6":  {"--bind=0.0.0.0", "--operator.listen=[::1]:1863"},
+		"rows that touch":           {"--notification.nodes=64", "--switchboard.port=1928", "--switchboard.nodes=64"},
+		"IPv6, with and without []": {"--bind=::1", "--advertise=[2001:db8::5]"},
+		"an address of IPv6":        {"--advertise=2001:db8::5"},
+	} {
+		if _, err := parse(t, append([]string{"all"}, args...)...); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

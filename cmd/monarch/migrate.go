@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/monarch-msn/monarch/internal/node"
@@ -12,6 +13,14 @@ import (
 // databaseFlags name the database.
 type databaseFlags struct {
 	Database secret `name:"database" required:"" placeholder:"URL" help:"sqlite:///path/file.db or postgres://user:password@host/name. May be in a file that MONARCH_DATABASE_FILE names."`
+}
+
+// AfterApply implements kong's hook: what cannot be read is wrong usage.
+func (f databaseFlags) AfterApply() error {
+	if err := store.CheckURL(f.Database.text); err != nil {
+		return fmt.Errorf("--database: %w", err)
+	}
+	return nil
 }
 
 // open opens the database and brings its schema up, waiting for a database

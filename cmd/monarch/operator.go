@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/monarch-msn/monarch/internal/node"
@@ -19,6 +20,14 @@ type operatorCmd struct {
 	Tune              operator.Config `embed:"" prefix:"operator."`
 	Start             startFlags      `embed:""`
 	Process           node.Flags      `embed:""`
+}
+
+// Validate implements kong's check of a command.
+func (c *operatorCmd) Validate() error {
+	if err := node.CheckAddress(c.Listen); err != nil {
+		return fmt.Errorf("--listen %s: %w", c.Listen, err)
+	}
+	return nil
 }
 
 func (c *operatorCmd) run(ctx context.Context, _, _ io.Writer) int {

@@ -93,12 +93,12 @@ func TestMistakesEndInOneSentence(t *testing.T) {
 		},
 		"a Redis URL of another kind": {
 			[]string{"dispatch", listen, "--redis=http://me:" + secret + "@127.0.0.1", untended},
-			nil, fault,
+			nil, usage,
 			[]string{"redis URL"},
 		},
 		"a Redis URL that is none": {
 			[]string{"dispatch", listen, "--redis=" + secret, untended},
-			nil, fault,
+			nil, usage,
 			[]string{"redis URL"},
 		},
 		"a Redis out of reach": {
@@ -118,12 +118,12 @@ func TestMistakesEndInOneSentence(t *testing.T) {
 		},
 		"a database URL of another kind": {
 			[]string{"directory", listen, "--database=mysql://me:" + secret + "@127.0.0.1/x", untended},
-			nil, fault,
+			nil, usage,
 			[]string{"sqlite://", "postgres://"},
 		},
 		"a database URL that is none": {
 			[]string{"migrate", "--database=postgres://me:" + secret + "@127.0.0.1:port/x"},
-			nil, fault,
+			nil, usage,
 			[]string{"postgres://"},
 		},
 		"a database out of reach": {
