@@ -51,7 +51,7 @@ type allCmd struct {
 const maxNodes = 64
 
 // Validate implements kong's check of a command. It is called ahead of those of
-// the roles' Configs, which do not know whose flags they are.
+// the roles' Configs, which do not know whose flags they are, and says it.
 func (c *allCmd) Validate() error {
 	var faults []error
 	if c.DataDir == "" {
@@ -91,6 +91,21 @@ func (c *allCmd) Validate() error {
 	if c.Database.text != "" {
 		if err := store.CheckURL(c.Database.text); err != nil {
 			faults = append(faults, fmt.Errorf("--database: %w", err))
+		}
+	}
+	for _, role := range []struct {
+		name string
+		tune interface{ Validate() error }
+	}{
+		{"dispatch", c.Dispatch},
+		{"notification", c.Notification},
+		{"switchboard", c.Switchboard},
+		{"directory", c.Directory},
+		{"operator", c.Operator},
+	} {
+		if err := role.tune.Validate(); err != nil {
+			flag := "--" + role.name + "."
+			faults = append(faults, errors.New(flag+strings.ReplaceAll(err.Error(), "\n", "\n"+flag)))
 		}
 	}
 	if len(faults) == 0 {
