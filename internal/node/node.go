@@ -24,6 +24,10 @@
 //
 // A signal while the process is starting ends it at once. A third signal kills
 // it, as if it handled none.
+//
+// SIGHUP begins the drain of a process whose terminal goes away, and changes
+// nothing elsewhere: what other servers read again upon it is read again by
+// itself here.
 package node
 
 import (
@@ -41,6 +45,7 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/term"
 )
 
 // Exit statuses of the command.
@@ -166,13 +171,18 @@ func Run(ctx context.Context, role string, flags Flags, main func(ctx context.Co
 	// They stay caught when run returns: the process is about to exit with a
 	// status of its own, and a signal in between should not change that.
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	return run(ctx, role, flags, main, world{os.Stdout, os.Stderr, signals})
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	// A terminal that went away is none any more, so it is asked now.
+	return run(ctx, role, flags, main, world{os.Stdout, os.Stderr, signals, term.IsTerminal(int(os.Stdin.Fd()))})
 }
 
 // world is what a process touches outside itself; tests bring their own.
 type world struct {
 	stdout, stderr io.Writer
 	signals        chan os.Signal
+	terminal       bool // standard input is one
 }
 
 func run(ctx context.Context, role string, flags Flags, main func(ctx context.Context, p *Process) error, w world) int {
@@ -248,11 +258,18 @@ func supervise(ctx context.Context, role string, flags Flags, main func(ctx cont
 	done := make(chan struct{})
 	var watch sync.WaitGroup
 	watch.Go(func() {
-		for range 2 {
+		for told := 0; told < 2; {
 			select {
 			case sig := <-w.signals:
+				// A terminal that goes away may say so twice, by the shell and by
+				// the system, which is not to cut the drain short.
+				if sig == syscall.SIGHUP && (!w.terminal || told > 0) {
+					log.Info("goes on: files of secrets are read again without SIGHUP, flags at the start only")
+					continue
+				}
 				log.Info("told to stop", "signal", sig.String())
 				p.signalled()
+				told++
 			case <-done:
 				return
 			}

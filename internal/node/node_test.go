@@ -51,11 +51,17 @@ func quietFlags() Flags {
 
 func start(t *testing.T, flags Flags, main func(ctx context.Context, p *Process) error) *started {
 	t.Helper()
+	return startAt(t, false, flags, main)
+}
+
+// startAt starts a process whose standard input is a terminal, or is none.
+func startAt(t *testing.T, terminal bool, flags Flags, main func(ctx context.Context, p *Process) error) *started {
+	t.Helper()
 	s := &started{t: t, signals: make(chan os.Signal, 3), status: make(chan int, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	go func() {
-		s.status <- run(ctx, "test", flags, main, world{&s.stdout, &s.stderr, s.signals})
+		s.status <- run(ctx, "test", flags, main, world{&s.stdout, &s.stderr, s.signals, terminal})
 	}()
 	return s
 }
@@ -131,6 +137,40 @@ func TestFirstSignalDrains(t *testing.T) {
 	if got := s.stderr.String(); got != "" {
 		t.Errorf("standard error after a clean drain: want nothing, got %q", got)
 	}
+}
+
+func TestHangup(t *testing.T) {
+	t.Run("changes nothing without a terminal", func(t *testing.T) {
+		svc := newProbe()
+		s := start(t, quietFlags(), func(ctx context.Context, p *Process) error {
+			return p.Serve(ctx, svc.service("svc"))
+		})
+		await(t, "the service runs", svc.running)
+		s.signals <- syscall.SIGHUP
+		s.signals <- syscall.SIGTERM
+		await(t, "the service drains", svc.draining)
+		close(svc.drained)
+		s.exits(ExitOK)
+		log := s.stdout.String()
+		if !strings.Contains(log, "goes on") || strings.Contains(log, "cut short") || strings.Contains(log, "signal=hangup") {
+			t.Errorf("want a word of it and the drain of SIGTERM alone, got:\n%s", log)
+		}
+	})
+	t.Run("drains where the terminal goes away", func(t *testing.T) {
+		svc := newProbe()
+		s := startAt(t, true, quietFlags(), func(ctx context.Context, p *Process) error {
+			return p.Serve(ctx, svc.service("svc"))
+		})
+		await(t, "the service runs", svc.running)
+		s.signals <- syscall.SIGHUP
+		s.signals <- syscall.SIGHUP
+		await(t, "the service drains", svc.draining)
+		close(svc.drained)
+		s.exits(ExitOK)
+		if log := s.stdout.String(); !strings.Contains(log, "signal=hangup") || strings.Contains(log, "cut short") {
+			t.Errorf("want one drain to its end, got:\n%s", log)
+		}
+	})
 }
 
 func TestSecondSignalCutsTheDrainShort(t *testing.T) {
