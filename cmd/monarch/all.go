@@ -168,10 +168,10 @@ func (c *allCmd) checkPorts() error {
 }
 
 // covers reports whether a port that is taken on a is taken on b: they are the
-// same host, or a is a wildcard that b is part of.
+// same host, or a is a wildcard. Those of IPv4 take the port for IPv6 too.
 func covers(a, b string) bool {
 	ip, err := netip.ParseAddr(cmp.Or(a, "::"))
-	return a == b || err == nil && ip.IsUnspecified() && (ip.Is6() || !strings.Contains(b, ":"))
+	return a == b || err == nil && ip.IsUnspecified()
 }
 
 func (c *allCmd) run(ctx context.Context, stdout, _ io.Writer) int {
@@ -204,6 +204,7 @@ func (c *allCmd) run(ctx context.Context, stdout, _ io.Writer) int {
 			return err
 		}
 		p.Ready("network", network.Ready)
+		c.tell(p, network)
 		if c.Process.LogFormat == "text" {
 			c.welcome(stdout, network)
 		}
@@ -229,18 +230,49 @@ func (c *allCmd) run(ctx context.Context, stdout, _ io.Writer) int {
 	})
 }
 
+// host is where clients are sent; empty for the address by which each came.
+func (c *allCmd) host() string {
+	if c.Advertise == "" && !net.ParseIP(c.Bind).IsUnspecified() {
+		return c.Bind
+	}
+	return strings.Trim(c.Advertise, "[]")
+}
+
+// tell shows in the log and in /readyz?verbose where clients are waited for, as
+// a role does in a process of its own.
+func (c *allCmd) tell(p *node.Process, network *allinone.Network) {
+	tell := func(role string, number int, bound string) {
+		_, port, _ := net.SplitHostPort(bound) // it is one
+		advertised := net.JoinHostPort(c.host(), port)
+		name, attrs := role, []any{"role", role}
+		if number > 0 {
+			name += " " + strconv.Itoa(number)
+			attrs = append(attrs, "number", number)
+		}
+		p.Log.Info("listens for clients", append(attrs, "address", bound, "advertised", advertised)...)
+		p.Detail(name, fmt.Sprintf("%s, advertised as %s", bound, advertised))
+	}
+	tell("dispatch", 0, network.Dispatch())
+	for i := range network.Nodes() {
+		tell("notification", i+1, network.Notification(i))
+	}
+	for i := range network.Switchboards() {
+		tell("switchboard", i+1, network.Switchboard(i))
+	}
+	if operator := network.Operator(); operator != "" {
+		p.Detail("operator", operator)
+	}
+}
+
 // welcome prints what somebody needs who starts a network for the first time.
 func (c *allCmd) welcome(w io.Writer, network *allinone.Network) {
-	host := c.Advertise
-	if host == "" && !net.ParseIP(c.Bind).IsUnspecified() {
-		host = c.Bind
-	}
+	host := c.host()
 	address := func(bound string) string {
 		_, port, err := net.SplitHostPort(bound)
 		if host == "" || err != nil {
 			return bound
 		}
-		return net.JoinHostPort(strings.Trim(host, "[]"), port)
+		return net.JoinHostPort(host, port)
 	}
 	var nodes []string
 	for i := range network.Nodes() {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/monarch-msn/monarch/internal/node"
 	"github.com/monarch-msn/monarch/internal/rpc"
+	"github.com/monarch-msn/monarch/services/allinone"
 )
 
 // clearEnv removes what configures a server from the environment.
@@ -124,7 +126,6 @@ func TestPorts(t *testing.T) {
 		"ports of the system's":     {"--dispatch.port=0", "--notification.port=0", "--switchboard.port=0", "--operator.listen=:0", "--telemetry.listen=127.0.0.1:0"},
 		"nothing but clients":       {"--operator.listen=", "--telemetry.listen="},
 		"another address each":      {"--operator.listen=127.0.0.2:1863", "--telemetry.listen=127.0.0.3:1863"},
-		"IPv4 for all beside IPv6":  {"--bind=0.0.0.0", "--operator.listen=[::1]:1863"},
 		"rows that touch":           {"--notification.nodes=64", "--switchboard.port=1928", "--switchboard.nodes=64"},
 		"IPv6, with and without []": {"--bind=::1", "--advertise=[2001:db8::5]"},
 		"an address of IPv6":        {"--advertise=2001:db8::5"},
@@ -395,5 +396,31 @@ func TestMigrateThatIsToldToStop(t *testing.T) {
 	}
 	if got := <-status; got != node.ExitFault {
 		t.Errorf("exit status: want %d, got %d", node.ExitFault, got)
+	}
+}
+
+// TestANetworkTellsWhereItListens holds that whoever reads no text finds out.
+func TestANetworkTellsWhereItListens(t *testing.T) {
+	network, err := allinone.Start(t.Context(), allinone.Options{DataDir: t.TempDir(), NotificationNodes: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := network.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	var log bytes.Buffer
+	p := &node.Process{Log: slog.New(slog.NewTextHandler(&log, nil))}
+	(&allCmd{Bind: "127.0.0.1", Advertise: "[2001:db8::5]"}).tell(p, network)
+	_, port, _ := net.SplitHostPort(network.Notification(1))
+	for _, want := range []string{
+		"role=dispatch address=" + network.Dispatch(),
+		"role=notification number=2 address=" + network.Notification(1) + " advertised=[2001:db8::5]:" + port,
+		"role=switchboard number=1 address=" + network.Switchboard(0),
+	} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("want %q in the log, got:\n%s", want, log.String())
+		}
 	}
 }
