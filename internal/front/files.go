@@ -25,7 +25,7 @@ func reserve(files uint64) uint64 { return min(reservedFiles, files/4) }
 // process may open. It returns the first number of a descriptor that is of the
 // reserve, and how many refused connections may be open at a time; what does
 // not fit it tells the log, once, in a sentence that says what to do.
-func bound(cfg Config, files uint64, log *slog.Logger, role string) (firstReserved uint64, excusing int) {
+func bound(cfg Config, files uint64, log *slog.Logger) (firstReserved uint64, excusing int) {
 	kept := reserve(files)
 	firstReserved = files - kept
 	if uint64(cfg.MaxConnections) > firstReserved {
@@ -35,7 +35,7 @@ func bound(cfg Config, files uint64, log *slog.Logger, role string) (firstReserv
 			level = slog.LevelInfo
 		}
 		log.Log(context.Background(), level, "the limit on open files allows fewer clients than max-connections does: raise it (ulimit -n, LimitNOFILE) to serve more",
-			"role", role, "max_connections", cfg.MaxConnections, "open_files", files, "clients", firstReserved)
+			"max_connections", cfg.MaxConnections, "open_files", files, "clients", firstReserved)
 	}
 	return firstReserved, int(min(uint64(cfg.Refusals), kept/2))
 }

@@ -88,6 +88,6 @@ func (s *Server) noteRefusal(nc net.Conn, why refusal) {
 	}
 	s.mu.Unlock()
 	if due {
-		s.log.Warn("connections are refused", "role", s.role, "limit", string(why), "refused", n, "open", s.Connections())
+		s.log.Warn("connections are refused", "limit", string(why), "refused", n, "open", s.Connections())
 	}
 }

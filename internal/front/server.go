@@ -18,7 +18,6 @@ import (
 // number of listeners. Its methods may be called by any goroutine.
 type Server struct {
 	cfg     Config
-	role    string
 	log     *slog.Logger
 	metrics *metrics
 	door    *door
@@ -53,7 +52,6 @@ func NewServer(cfg Config, log *slog.Logger, meter metric.Meter, role string) (*
 	cfg = cfg.withDefaults()
 	s := &Server{
 		cfg:        cfg,
-		role:       role,
 		log:        log,
 		door:       newDoor(cfg),
 		lingerTime: lingerTime,
@@ -66,7 +64,7 @@ func NewServer(cfg Config, log *slog.Logger, meter metric.Meter, role string) (*
 	}
 	s.metrics = m
 	var excusing int
-	s.firstReserved, excusing = bound(cfg, openFiles(), log, role)
+	s.firstReserved, excusing = bound(cfg, openFiles(), log)
 	// Half of the reserve may go to refusals, and a quarter to these.
 	s.headers = max(1, int(reserve(openFiles())/4))
 	s.excusing = make(chan struct{}, excusing)

@@ -258,7 +258,7 @@ func (n *Network) startServices(ctx context.Context) error {
 	for i, l := range switchboardListeners {
 		node, err := switchboard.New(n.opt.Switchboard, switchboard.Deps{
 			Cluster: n.client, Timing: n.opt.Timing,
-			Log:   n.logger("switchboard").With("node", i+1),
+			Log:   n.logger("switchboard").With("number", i+1),
 			Meter: n.opt.Meter, Tracer: n.opt.Tracer, Version: n.opt.Version,
 		}, l)
 		if err != nil {

@@ -1,14 +1,22 @@
 package allinone
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/monarch-msn/monarch/internal/front"
 	"github.com/monarch-msn/monarch/msnp/client"
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
+	"github.com/monarch-msn/monarch/services/dispatch"
+	"github.com/monarch-msn/monarch/services/notification"
+	"github.com/monarch-msn/monarch/services/switchboard"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -59,6 +67,38 @@ func TestAClientIsReferredToANodeAndLogsIn(t *testing.T) {
 	}
 	if err := n.Settle(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNoLineOfTheLogHasAKeyTwice is for those that read it by a program, many of
+// which keep the last one only.
+func TestNoLineOfTheLogHasAKeyTwice(t *testing.T) {
+	var log bytes.Buffer
+	tune := front.Config{MaxConnections: 1 << 30} // more than there are files, which is said
+	n := start(t, Options{
+		Dispatch: dispatch.Config{Config: tune}, Notification: notification.Config{Config: tune}, Switchboard: switchboard.Config{Config: tune},
+		Log: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	createAccount(t, n, "ann@example.com")
+	c, err := client.Login(t.Context(), client.Options{Dispatch: n.Dispatch(), Email: "ann@example.com", Password: "secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if err := n.Stop(); err != nil {
+		t.Error(err)
+	}
+	for line := range strings.Lines(log.String()) {
+		seen := map[string]bool{}
+		for _, m := range regexp.MustCompile(`"(\w+)":`).FindAllStringSubmatch(line, -1) {
+			if seen[m[1]] {
+				t.Errorf("%s twice in %s", m[1], line)
+			}
+			seen[m[1]] = true
+		}
+	}
+	if !strings.Contains(log.String(), "the limit on open files") {
+		t.Error("want a word on open files")
 	}
 }
 
