@@ -72,6 +72,7 @@ func options() []kong.Option {
 			"Every flag is also an environment variable: --redis is MONARCH_REDIS. A flag comes before its variable, " +
 			"and a variable before the default. Secrets may stand in files: MONARCH_REDIS_FILE, MONARCH_DATABASE_FILE."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.ValueFormatter(explain),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "process", Title: "Process:"},
 			{Key: "pod", Title: "Templates of --advertise:"},
@@ -79,6 +80,17 @@ func options() []kong.Option {
 		kong.DefaultEnvars("MONARCH"),
 		kong.Resolvers(secretFiles{os.LookupEnv}),
 	}
+}
+
+// explain is the help of a flag. Kong shows a placeholder in place of the
+// default, so that is added where there are both.
+func explain(value *kong.Value) string {
+	if value.Tag.PlaceHolder == "" || value.Default == "" {
+		return kong.DefaultHelpValueFormatter(value)
+	}
+	told := *value
+	told.Help = fmt.Sprintf("%s (default %s).", strings.TrimSuffix(value.Help, "."), value.Default)
+	return kong.DefaultHelpValueFormatter(&told)
 }
 
 // misused tells of wrong usage, in one sentence, and returns its exit status.
