@@ -105,7 +105,7 @@ func openToken(ctx context.Context, p *node.Process, path, flag string) (rpc.Tok
 	}
 	var now atomic.Pointer[[]string]
 	err := p.Secret(ctx, flag, path, func(_ context.Context, text string) error {
-		lines, err := tokens(text)
+		lines, err := rpc.ParseTokens(text)
 		if err == nil {
 			now.Store(&lines)
 		}
@@ -115,24 +115,4 @@ func openToken(ctx context.Context, p *node.Process, path, flag string) (rpc.Tok
 		return nil, err
 	}
 	return func() []string { return *now.Load() }, nil
-}
-
-// minToken is short for a random token and long for a guessed one.
-const minToken = 16
-
-// tokens reads a token file: one on each line. The first is sent, each is taken.
-func tokens(text string) (all []string, err error) {
-	for line := range strings.Lines(text) {
-		token := strings.TrimSpace(line)
-		switch {
-		case token == "":
-			continue
-		case len(token) < minToken:
-			return nil, fmt.Errorf("the token has %d characters and needs %d", len(token), minToken)
-		case strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }):
-			return nil, errors.New("the token has characters other than those of ASCII")
-		}
-		all = append(all, token)
-	}
-	return all, nil
 }

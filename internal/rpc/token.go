@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
+	"fmt"
 	"net"
 	"strings"
 
@@ -33,6 +35,27 @@ type Token func() []string
 
 // Fixed returns a token that stays the same.
 func Fixed(secrets ...string) Token { return func() []string { return secrets } }
+
+// minToken is short for a random token and long for a guessed one.
+const minToken = 16
+
+// ParseTokens reads a token file for a [Token]: one secret on each line. The error
+// does not quote them.
+func ParseTokens(text string) (all []string, err error) {
+	for line := range strings.Lines(text) {
+		token := strings.TrimSpace(line)
+		switch {
+		case token == "":
+			continue
+		case len(token) < minToken:
+			return nil, fmt.Errorf("the token has %d characters and needs %d", len(token), minToken)
+		case strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }):
+			return nil, errors.New("the token has characters other than those of ASCII")
+		}
+		all = append(all, token)
+	}
+	return all, nil
+}
 
 // of returns the secrets that open a service, and whether the service is one
 // that a token can open.

@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/monarch-msn/monarch/internal/cluster"
 	"github.com/monarch-msn/monarch/internal/front"
+	"github.com/monarch-msn/monarch/internal/rpc"
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
 	"github.com/monarch-msn/monarch/services/directory"
@@ -582,15 +582,14 @@ func ensureToken(path string) (tokens []string, err error) {
 	b, err := os.ReadFile(path)
 	switch {
 	case err == nil:
-		for line := range strings.Lines(string(b)) {
-			if token := strings.TrimSpace(line); token != "" {
-				tokens = append(tokens, token)
-			}
+		tokens, err = rpc.ParseTokens(string(b))
+		if err == nil && len(tokens) == 0 {
+			err = errors.New("the file is empty")
 		}
-		if len(tokens) > 0 {
-			return tokens, nil
+		if err != nil {
+			return nil, fmt.Errorf("read token %s: %w: delete the file to have a new one made", path, err)
 		}
-		return nil, fmt.Errorf("token file %s is empty: delete it to have a new one made", path)
+		return tokens, nil
 	case !errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("read token: %w", err)
 	}

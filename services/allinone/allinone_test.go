@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -115,4 +117,23 @@ func TestWhatWasKeptIsThereAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
+}
+
+// TestATokenThatIsRefused holds that one which a role in a process of its own
+// would refuse is not taken here either.
+func TestATokenThatIsRefused(t *testing.T) {
+	for content, want := range map[string]string{
+		"12345\n":                      "the token has 5 characters and needs 16",
+		"0123456789abcdef\n12345\n":    "the token has 5 characters and needs 16",
+		"0123456789abcdef0123\u00e9\n": "characters other than those of ASCII",
+		" \n":                          "the file is empty",
+	} {
+		path := filepath.Join(t.TempDir(), "operator.token")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ensureToken(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%q: want the fault %q of %s, got %v", content, want, path, err)
+		}
+	}
 }
