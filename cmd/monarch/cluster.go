@@ -36,7 +36,7 @@ func (f redisFlags) open(ctx context.Context, p *node.Process, start startFlags)
 		return nil, err
 	}
 	unavailable := func(err error) bool {
-		return errors.Is(err, cluster.ErrUnavailable) && !errors.Is(err, cluster.ErrRefused)
+		return errors.Is(err, cluster.ErrUnavailable) && !errors.Is(err, cluster.ErrRefused) && !errors.Is(err, cluster.ErrMisnamed)
 	}
 	if err := await(ctx, waits(p), start.StartTimeout, unavailable, client.Ping); err != nil {
 		return nil, errors.Join(fmt.Errorf("open Redis: %w", err), client.Close())

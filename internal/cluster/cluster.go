@@ -30,6 +30,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,6 +48,10 @@ var (
 	// ErrRefused means that Redis is there and does not take the user or the
 	// password of the URL. It comes from [Client.Ping], with ErrUnavailable.
 	ErrRefused = errors.New("it refuses the user or the password of the URL")
+	// ErrMisnamed means that Redis is there and is not what the URL says: it has
+	// no database of that number, or is or is no Redis Cluster. It comes as
+	// ErrRefused does; waiting mends neither.
+	ErrMisnamed = errors.New("it is not what the URL says")
 	// ErrNoNode means that no serving node of the role has room.
 	ErrNoNode = errors.New("no serving node with room")
 	// ErrNobody means that a message reached no subscriber: the node is gone.
@@ -196,10 +201,23 @@ func (c *Client) Ping(ctx context.Context) error {
 	switch {
 	case redis.IsAuthError(err):
 		err = fmt.Errorf("%w: %w", ErrRefused, err)
+	case misnamed(err):
+		err = fmt.Errorf("%w: %w", ErrMisnamed, err)
 	case c.opened.TLSConfig != nil && errors.Is(err, context.DeadlineExceeded):
 		err = fmt.Errorf("%w (does it speak TLS, as the URL says?)", err)
 	}
 	return unavailable("ping", err)
+}
+
+// misnamed reports whether err is what a server says that waiting makes no other.
+// Such errors have no code but ERR, so their words have to be known.
+func misnamed(err error) bool {
+	var said redis.Error
+	return errors.As(err, &said) && slices.ContainsFunc([]string{
+		"DB index is out of range",
+		"cluster support disabled",
+		"SELECT is not allowed in cluster mode",
+	}, func(words string) bool { return strings.Contains(said.Error(), words) })
 }
 
 // bound gives a context the client's own limit on one step against Redis.

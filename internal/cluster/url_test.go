@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -80,6 +82,33 @@ func TestParseURLRefuses(t *testing.T) {
 	}
 	if _, err := Open("redis://localhost", Options{Prefix: "a{b}"}); err == nil {
 		t.Error("a prefix with braces was taken")
+	}
+}
+
+// A URL that names a Redis that is there, and says of it what is not so, is told
+// from one whose Redis is away.
+func TestPingTellsAMisnamedRedis(t *testing.T) {
+	clustered(t) // or skip
+	plain := strings.TrimSuffix(os.Getenv("MONARCH_TEST_REDIS"), "/")
+	for url, want := range map[string]bool{
+		plain + "/99": true,
+		strings.Replace(plain, "redis://", "redis+cluster://", 1): true,
+		"redis://" + redisCluster.servers[0].addr + "/1":          true,
+		"redis://" + redisCluster.servers[0].addr:                 false,
+		"redis://127.0.0.1:1/99":                                  false,
+		"redis+cluster://127.0.0.1:1":                             false,
+	} {
+		c, err := Open(url, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.Ping(t.Context())
+		if errors.Is(err, ErrMisnamed) != want || want && !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%s: want it misnamed: %v, got %v", url, want, err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
