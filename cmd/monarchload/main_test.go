@@ -259,6 +259,7 @@ func testTargetsAndErrors(t *testing.T, dispatch, file string) {
 		{"idle", write("name", "ann@example.com,x\nann,x\n"), exitUsage, `line 2: "ann" is not an email address`},
 		{"chat --room-size 4", file, exitFault, "monarchload: no client could be brought to work: 3 are online, a room has 4\n"},
 		{"login --duration 10ms --warmup 0s --max-errors 0", wrong, exitFault, "error              login: 911: "},
+		{"login --duration 10ms --warmup 0s", wrong, exitFault, "no client could be brought to work: [login: 911 ("},
 		{"idle --retry 1", wrong, exitFault, "no client could be brought to work: [login tried again: 911 (1) login: 911 (1)]\n"},
 	} {
 		args := append(strings.Fields(tt.args), "--dispatch", dispatch, "--accounts", tt.file)
@@ -279,6 +280,25 @@ func testTargetsAndErrors(t *testing.T, dispatch, file string) {
 	for _, never := range []string{"NaN", "ZgotmplZ", "http"} {
 		if bytes.Contains(page, []byte(never)) {
 			t.Errorf("the report has %q:\n%s", never, page)
+		}
+	}
+}
+
+// Without a network nobody logs in, in any mode, and no latency is a good one.
+func TestWithoutANetwork(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "accounts.csv")
+	if err := os.WriteFile(file, []byte("ann@example.com,secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range []string{
+		"idle",
+		"login --warmup 0s --duration 10ms --max-p99 1h",
+		"login --warmup 0s --duration 10ms --max-p99 1h --rate 1000",
+	} {
+		o := monarchload(t, append(strings.Fields(args), "--dispatch", "127.0.0.1:1", "--accounts", file)...)
+		const want = "monarchload: no client could be brought to work: [login: connection refused ("
+		if o.status != exitFault || !strings.Contains(o.err, want) || strings.Contains(o.out, "max_p99 met") {
+			t.Errorf("%s: want status %d and %q, got %d\n%s%s", args, exitFault, want, o.status, o.out, o.err)
 		}
 	}
 }

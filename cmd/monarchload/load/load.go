@@ -141,7 +141,8 @@ func (r *run) within(due int64) bool { return due >= r.from.Load() && due < r.un
 var ErrNobody = errors.New("no client could be brought to work")
 
 // Run does what cfg says and returns what was seen. The error is of what kept
-// the run from being one; what went wrong within it stands in the result.
+// the run from being one, with the result if there is one nevertheless; what
+// went wrong within it stands in the result.
 func Run(ctx context.Context, cfg Config) (*Result, error) {
 	r := newRun(cfg)
 	var err error
@@ -246,6 +247,9 @@ func (r *run) work(ctx context.Context, before []Process) (*Result, error) {
 	}
 	r.settleUp()
 	r.report(res)
+	if interrupted == nil && res.Logins == 0 {
+		return res, fmt.Errorf("%w: %s", ErrNobody, r.faults.most())
+	}
 	return res, interrupted
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -24,6 +26,7 @@ type loginJob struct {
 	*client
 	pacer *pacer
 	again bool
+	pause time.Duration // after the last login, where no server was there
 }
 
 func (j *loginJob) begin(due int64) bool {
@@ -39,6 +42,7 @@ func (j *loginJob) live(due int64) {
 	if err != nil {
 		r.logins.failed(due, at, err)
 		if j.again {
+			j.rest(err)
 			j.pacer.done(j)
 		} else {
 			j.pacer.dropped()
@@ -46,6 +50,7 @@ func (j *loginJob) live(due int64) {
 		return
 	}
 	r.logins.done(due, at)
+	j.pause = 0
 	if j.again {
 		r.stays.add(c, at+int64(r.cfg.Stay))
 	}
@@ -62,10 +67,42 @@ func (j *loginJob) live(due int64) {
 	}
 }
 
-// failed counts an operation that came to nothing.
+// How long a login is followed by nothing in a closed loop if no server was
+// there: at first, and at most.
+const (
+	firstPause = 50 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// rest keeps a closed loop from dialing at full speed what is not there, which
+// would be load on this machine alone. A refusal by a server is its work, and
+// is followed by the next at once.
+func (j *loginJob) rest(err error) {
+	if !absent(err) || j.pacer.rate != 0 {
+		j.pause = 0
+		return
+	}
+	j.pause = min(max(firstPause, 2*j.pause), lastPause)
+	t := time.NewTimer(j.pause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-j.pacer.stopped:
+	}
+}
+
+// absent reports whether a login found no server, or one that hung up.
+func absent(err error) bool {
+	return errors.As(err, new(*net.OpError)) || errors.Is(err, io.EOF)
+}
+
+// failed counts an operation that came to nothing. What ran out of time has a
+// latency nevertheless; what was refused has none, or a network that refuses
+// everybody would look fast.
 func (t *tally) failed(due, at int64, err error) {
 	t.run.faults.error(t.name+": "+reason(err), 1)
-	if t.run.within(due) {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() && t.run.within(due) {
 		t.never(due, at)
 	}
 }
@@ -414,7 +451,7 @@ func (f *faults) most() error {
 	}
 	slices.Sort(all)
 	if len(all) == 0 {
-		return errors.New("no errors")
+		return errors.New("nothing was answered in time")
 	}
 	return fmt.Errorf("%s", all)
 }

@@ -2,9 +2,14 @@ package load
 
 import (
 	"context"
+	"io"
+	"net"
+	"os"
 	"runtime"
 	"slices"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -159,4 +164,61 @@ func TestJobsThatComeOnceAreExhausted(t *testing.T) {
 	if err := p.exhaust(ctx); err == nil {
 		t.Error("want an error: nobody will do anything")
 	}
+}
+
+// A refusal comes sooner than a login would: were it a latency, a network that
+// refuses everybody would look fast. What ran out of time is one.
+func TestRefusedLoginsHaveNoLatency(t *testing.T) {
+	r := newRun(Config{})
+	r.from.Store(0)
+	for _, tt := range []struct {
+		err  error
+		want int64
+	}{
+		{codeError("911"), 0},
+		{io.EOF, 0},
+		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, 0},
+		{os.ErrDeadlineExceeded, 1},
+	} {
+		before := r.logins.latency.TotalCount()
+		r.logins.failed(0, 1, tt.err)
+		if got := r.logins.latency.TotalCount() - before; got != tt.want {
+			t.Errorf("%v: want %d latencies, got %d", tt.err, tt.want, got)
+		}
+	}
+	if got := r.faults.sum(); got != 4 {
+		t.Errorf("want 4 errors, got %d", got)
+	}
+}
+
+// Where no server is there a login is followed by a pause, ever longer up to
+// a bound, but not one that a server has refused, nor at a rate.
+func TestLoginsRestWhereNoServerIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRun(Config{})
+		refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+		j := &loginJob{pacer: newPacer(r.logins, 0, 1, nil)}
+		for _, tt := range []struct {
+			err  error
+			want time.Duration
+		}{
+			{refused, firstPause}, {io.EOF, 2 * firstPause}, {codeError("911"), 0}, {refused, firstPause},
+			{refused, 2 * firstPause}, {refused, 4 * firstPause}, {refused, 8 * firstPause}, {refused, 16 * firstPause},
+			{refused, lastPause}, {refused, lastPause},
+		} {
+			before := time.Now()
+			j.rest(tt.err)
+			if got := time.Since(before); got != tt.want {
+				t.Errorf("%v: want a pause of %s, got %s", tt.err, tt.want, got)
+			}
+		}
+		paced := &loginJob{pacer: newPacer(r.logins, 10, 0, nil)}
+		before := time.Now()
+		paced.rest(refused)
+		j.pacer.stop(0, 0)
+		j.rest(refused) // The end of the run ends the pause.
+		if got := time.Since(before); got != 0 {
+			t.Errorf("want no pause at a rate or behind the end, got %s", got)
+		}
+	})
 }

@@ -249,6 +249,7 @@ type Target struct {
 	Met    bool    `json:"met"`
 }
 
+// judge compares. A latency is no good where nothing was done.
 func (t Targets) judge(r *Result) []Target {
 	all := []Target{}
 	most := func(name string, wanted *time.Duration, seen float64, any bool) {
@@ -256,7 +257,7 @@ func (t Targets) judge(r *Result) []Target {
 			all = append(all, Target{name, wanted.Seconds(), seen, any && seen <= wanted.Seconds()})
 		}
 	}
-	some := r.latency.TotalCount() > 0
+	some := r.Operations > 0 && r.latency.TotalCount() > 0
 	most("max_p50", t.MaxP50, r.Latency.P50, some)
 	most("max_p99", t.MaxP99, r.Latency.P99, some)
 	most("max_p999", t.MaxP999, r.Latency.P999, some)

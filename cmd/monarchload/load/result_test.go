@@ -46,7 +46,7 @@ func TestTargetsDecide(t *testing.T) {
 	number := func(n int64) *int64 { return &n }
 	rate := func(r float64) *float64 { return &r }
 	seen := func() *Result {
-		r := &Result{Rate: 100, Errors: map[string]int64{"a": 2, "b": 1}, Logins: 1, latency: newHistogram()}
+		r := &Result{Operations: 1, Rate: 100, Errors: map[string]int64{"a": 2, "b": 1}, Logins: 1, latency: newHistogram()}
 		record(r.latency, int64(5*time.Millisecond))
 		r.Latency, r.LoginLatency = latencyOf(r.latency), Latency{P99: 0.2}
 		return r
@@ -76,6 +76,12 @@ func TestTargetsDecide(t *testing.T) {
 	r := &Result{latency: newHistogram()}
 	if r.Targets = (Targets{MaxP99: of(time.Hour)}).judge(r); r.Faultless() {
 		t.Error("a target is met by a run in which nothing was done")
+	}
+	// Nor is one of nothing but operations that were given up.
+	r = seen()
+	r.Operations = 0
+	if r.Targets = (Targets{MaxP99: of(time.Hour)}).judge(r); r.Faultless() {
+		t.Error("a target is met by a run whose operations were all given up")
 	}
 	for _, r := range []*Result{{Lost: 1}, {Doubled: 1}, {Changed: 1}, {OutOfOrder: 1}} {
 		if r.Faultless() {
