@@ -65,6 +65,14 @@ func TestFlushWaitsForEverythingSent(t *testing.T) {
 		if err := a.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Flush without Redis: %v", err)
 		}
+		// What was stuck is given up in the end, which the next one tells, and
+		// only that.
+		if err := a.Flush(context.Background()); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("Flush of what was given up: want %v, got %v", ErrUnavailable, err)
+		}
+		if err := a.Flush(context.Background()); err != nil {
+			t.Errorf("Flush behind a loss that was told: %v", err)
+		}
 	})
 }
 

@@ -290,7 +290,10 @@ func (m *Member) send(to string, msg *clusterv1.Message, ask *asked) {
 }
 
 // Flush waits until everything sent so far is published or given up, and what
-// was sent to this node itself is delivered. Do not call it from a Handler.
+// was sent to this node itself is delivered. It returns [ErrUnavailable] if
+// something was given up that was sent since the last Flush, or before it and
+// was still under way, and the context's error when that ends. Do not call it
+// from a Handler.
 func (m *Member) Flush(ctx context.Context) error {
 	if err := m.local.flush(ctx); err != nil {
 		return err

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -56,6 +57,9 @@ type outbox struct {
 	open   map[uint64]int // messages under way, by the period they were put in
 	moved  chan struct{}  // if somebody waits: closed when open changes
 	closed bool
+
+	flushing int              // calls of flush under way
+	missed   map[uint64]error // why something was dropped, by the period it was put in
 }
 
 // queue is what waits for one destination.
@@ -94,6 +98,7 @@ func newOutbox(from string, limit int, hold time.Duration) *outbox {
 		wake:   make(chan struct{}, 1),
 		queues: make(map[string]*queue),
 		open:   make(map[uint64]int),
+		missed: make(map[uint64]error),
 	}
 }
 
@@ -101,14 +106,24 @@ func newOutbox(from string, limit int, hold time.Duration) *outbox {
 // the message was dropped instead.
 func (o *outbox) put(to string, msg *clusterv1.Message, ask *asked) error {
 	wire, err := appendMessage(nil, msg)
-	if err != nil {
-		return err
-	}
-	if len(wire) > maxMessage {
-		return errLarge
-	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	it := item{msg: msg, wire: wire, ask: ask, period: o.period, at: time.Now()}
+	if err == nil {
+		err = o.enqueue(to, it)
+	}
+	if err != nil {
+		o.miss(it, err)
+	}
+	return err
+}
+
+// enqueue puts a message behind the others. The caller holds mu.
+func (o *outbox) enqueue(to string, it item) error {
+	size := len(it.wire)
+	if size > maxMessage {
+		return errLarge
+	}
 	if o.closed {
 		return errEnded
 	}
@@ -117,7 +132,7 @@ func (o *outbox) put(to string, msg *clusterv1.Message, ask *asked) error {
 		q = &queue{to: to}
 		o.queues[to] = q
 	}
-	if q.bytes+len(wire) > o.limit || o.bytes+len(wire) > outboxBytes {
+	if q.bytes+size > o.limit || o.bytes+size > outboxBytes {
 		q.dropped = true
 		q.report()
 		return errFull
@@ -125,10 +140,11 @@ func (o *outbox) put(to string, msg *clusterv1.Message, ask *asked) error {
 	if len(q.items) == 0 {
 		o.ready = append(o.ready, q)
 	}
-	q.items = append(q.items, item{msg, wire, ask, q, o.period, time.Now()})
-	q.bytes += len(wire)
-	o.bytes += len(wire)
-	o.open[o.period]++
+	it.queue = q
+	q.items = append(q.items, it)
+	q.bytes += size
+	o.bytes += size
+	o.open[it.period]++
 	select {
 	case o.wake <- struct{}{}:
 	default:
@@ -264,22 +280,68 @@ func (o *outbox) done(items []item) {
 	}
 }
 
-// flush waits until everything put so far is published or given up.
+// drop notes messages that are not published, for why.
+func (o *outbox) drop(items []item, why error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, it := range items {
+		o.miss(it, why)
+	}
+}
+
+// miss lets flush know of a message that was dropped. Who asks is told
+// otherwise. The caller holds mu.
+func (o *outbox) miss(it item, why error) {
+	if it.ask == nil {
+		o.missed[it.period] = why
+	}
+}
+
+// flush waits until everything put so far is published or given up. It returns
+// an error if something was given up that was put since the last flush, or
+// before it and was still under way.
 func (o *outbox) flush(ctx context.Context) error {
 	o.mu.Lock()
 	until := o.period
+	since := until
+	for period := range o.open {
+		since = min(since, period)
+	}
 	o.period++
+	o.flushing++
 	o.mu.Unlock()
+	defer o.flushed()
 	for {
 		moved := o.under(until)
 		if moved == nil {
-			return nil
+			return unavailable("publish", o.loss(since, until))
 		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+}
+
+// loss returns why something was dropped within some periods, or nil.
+func (o *outbox) loss(since, until uint64) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for period, why := range o.missed {
+		if since <= period && period <= until {
+			return why
+		}
+	}
+	return nil
+}
+
+// flushed forgets what was dropped once nobody waits who may ask for it.
+func (o *outbox) flushed() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.flushing--; o.flushing == 0 {
+		maps.DeleteFunc(o.missed, func(period uint64, _ error) bool { return period < o.period })
 	}
 }
 
@@ -368,6 +430,9 @@ func (o *outbox) end() []item {
 		q.items = nil
 	}
 	o.ready = nil
+	for _, it := range left {
+		o.miss(it, errEnded)
+	}
 	o.done(left)
 	return left
 }

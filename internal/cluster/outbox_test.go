@@ -155,6 +155,68 @@ func TestOutboxDropsLeaveAHole(t *testing.T) {
 	})
 }
 
+// Whoever waits for what was put learns of its loss, and of no other.
+func TestFlushTellsWhatWasDropped(t *testing.T) {
+	publish := func(o *outbox) {
+		for round, _ := o.take(o.waiting()); len(round) > 0; round, _ = o.take(o.waiting()) {
+			for _, b := range round {
+				o.settle(b)
+			}
+		}
+	}
+	lose := func(o *outbox) {
+		round, _ := o.take(o.waiting())
+		for _, b := range round {
+			o.drop(b.items, errStale)
+			o.settle(b)
+		}
+	}
+	large := notice(string(make([]byte, maxMessage)))
+	for _, tt := range []struct {
+		name string
+		do   func(o *outbox)
+		want error
+	}{
+		{"all is published", func(o *outbox) { mustPut(t, o, "a", "one"); publish(o) }, nil},
+		{"one is given up", func(o *outbox) { mustPut(t, o, "a", "one"); lose(o) }, errStale},
+		{"one of two is given up", func(o *outbox) {
+			mustPut(t, o, "a", "one")
+			lose(o)
+			mustPut(t, o, "a", "two")
+			publish(o)
+		}, errStale},
+		{"one is too large", func(o *outbox) { _ = o.put("a", large, nil) }, errLarge},
+		{"one that is asked is told its asker", func(o *outbox) { _ = o.put("a", large, new(asked)) }, nil},
+		{"one is left at the end", func(o *outbox) { mustPut(t, o, "a", "one"); o.end() }, errEnded},
+	} {
+		o := newOutbox("me", outboxBytes, time.Minute)
+		tt.do(o)
+		if err := o.flush(t.Context()); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+			t.Errorf("%s: want %v, got %v", tt.name, tt.want, err)
+		}
+		if err := o.flush(t.Context()); err != nil || len(o.missed) > 0 {
+			t.Errorf("%s: want nothing of it the second time, got %v, %v", tt.name, err, o.missed)
+		}
+	}
+
+	// Two wait for the same message, the one since before the other has sent.
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox("me", outboxBytes, time.Minute)
+		told := make(chan error, 2)
+		mustPut(t, o, "a", "one")
+		for range 2 {
+			go func() { told <- o.flush(t.Context()) }()
+			synctest.Wait()
+		}
+		lose(o)
+		for range 2 {
+			if err := <-told; !errors.Is(err, errStale) {
+				t.Errorf("want both told %v, got %v", errStale, err)
+			}
+		}
+	})
+}
+
 func TestOutboxLeavesOutWhatNobodyWaitsFor(t *testing.T) {
 	o := newOutbox("me", 1<<20, time.Minute)
 	var q asks

@@ -70,7 +70,7 @@ func (m *Member) postSharded(ctx context.Context) {
 func (m *Member) round(ctx context.Context, to []string) []*batch {
 	round, stale := m.out.take(to)
 	if len(stale) > 0 {
-		m.giveUp(ctx, stale)
+		m.giveUp(ctx, m.out, stale)
 		m.out.discard(stale)
 	}
 	return round
@@ -88,7 +88,7 @@ func (m *Member) postRound(ctx context.Context, round []*batch) {
 			case errs[i] == nil:
 				m.posted(ctx, b, reached[i])
 			case ctx.Err() != nil || m.out.stale(b.items[0]):
-				m.giveUp(ctx, b.items)
+				m.giveUp(ctx, m.out, b.items)
 				m.out.settle(b)
 			default:
 				again = append(again, b)
@@ -141,8 +141,9 @@ func (m *Member) posted(ctx context.Context, b *batch, reached int64) {
 	m.out.settle(b)
 }
 
-// giveUp handles messages that will not be published.
-func (m *Member) giveUp(ctx context.Context, items []item) {
+// giveUp handles messages of an outbox that will not be published.
+func (m *Member) giveUp(ctx context.Context, from *outbox, items []item) {
+	from.drop(items, errStale)
 	for _, it := range items {
 		m.lose(ctx, it, errStale)
 	}
@@ -167,7 +168,7 @@ func (m *Member) loop(ctx context.Context) {
 		}
 		for ctx.Err() == nil {
 			round, stale := m.local.take(m.local.waiting())
-			m.giveUp(ctx, stale)
+			m.giveUp(ctx, m.local, stale)
 			m.local.discard(stale)
 			if len(round) == 0 {
 				break
