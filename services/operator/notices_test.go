@@ -78,3 +78,21 @@ func TestNoticesAreRefused(t *testing.T) {
 	}
 	n.settled(d)
 }
+
+// Redis goes behind the look for the session, if there is one: what nobody was
+// told is not said to be told.
+func TestNoticesThatNobodyHeardAreRefused(t *testing.T) {
+	n := startNetwork(t, Config{}, nil)
+	d := n.startNode("alice@example.com")
+	n.redis.Close()
+	n.refused(http.StatusServiceUnavailable, "POST", "/api/v1/announcements", `{"text":"Tea"}`)
+	session := &clusterv1.Session{Email: "alice@example.com", Node: d.ID()}
+	for name, tell := range map[string]func() error{
+		"a notice": func() error { return n.service.notify(t.Context(), session, &clusterv1.Notice{Status: "AWY"}) },
+		"a close":  func() error { return n.service.sendClose(t.Context(), session) },
+	} {
+		if err := tell(); err == nil {
+			t.Errorf("%s was published without Redis", name)
+		}
+	}
+}
