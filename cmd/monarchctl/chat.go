@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/monarch-msn/monarch/msnp"
 	msn "github.com/monarch-msn/monarch/msnp/client"
@@ -44,18 +46,55 @@ func (c *chatCommand) Run(ctx context.Context, a *app) error {
 	if password == "" {
 		return usageError{errors.New("the password, which is the first line of standard input, is empty")}
 	}
-	session, err := msn.Login(ctx, msn.Options{
-		Dispatch: c.Dispatch, Email: string(c.Email), Password: password, Dialects: []string{c.Dialect, msnp.CVR0},
-	})
-	if errors.Is(err, msnp.CodeAuthentication) {
-		return fmt.Errorf("sign %s in: no such account, or a wrong password", c.Email)
-	}
+	bounded, cancel := context.WithTimeout(ctx, loginTimeout)
+	defer cancel()
+	session, err := c.signIn(bounded, password)
 	if err != nil {
 		return err
 	}
 	t := &talk{app: a, session: session, events: make(chan func() error), stop: make(chan struct{})}
 	defer t.end()
 	return t.run(ctx, input)
+}
+
+// loginTimeout bounds a login with the reading of the lists. A network that is
+// busy lets a login wait for some seconds.
+const loginTimeout = 15 * time.Second
+
+// signIn logs the user in and reads the lists.
+func (c *chatCommand) signIn(ctx context.Context, password string) (*msn.Client, error) {
+	var addr string // of the server that is spoken to
+	session, err := msn.Login(ctx, msn.Options{
+		Dispatch: c.Dispatch, Email: string(c.Email), Password: password, Dialects: []string{c.Dialect, msnp.CVR0},
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			addr = address
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
+	})
+	if errors.Is(err, msnp.CodeAuthentication) {
+		return nil, fmt.Errorf("sign %s in: no such account, or a wrong password", c.Email)
+	}
+	if err != nil {
+		return nil, unanswered(ctx, addr, err)
+	}
+	if _, err := session.Sync(ctx, 0); err != nil {
+		session.Close()
+		return nil, unanswered(ctx, addr, fmt.Errorf("read the lists: %w", err))
+	}
+	return session, nil
+}
+
+// unanswered says instead of err that the user broke off what was under way
+// with a server, or that it ran out of time.
+func unanswered(ctx context.Context, addr string, err error) error {
+	var timeout net.Error
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return errInterrupted
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("%s does not answer", addr)
+	}
+	return err
 }
 
 // talk is a user at a terminal. What happens comes as events, one at a time, to
@@ -76,15 +115,14 @@ type talk struct {
 var errQuit = errors.New("quit")
 
 func (t *talk) run(ctx context.Context, input *bufio.Scanner) error {
-	if _, err := t.session.Sync(ctx, 0); err != nil {
-		return fmt.Errorf("read the lists: %w", err)
-	}
 	if _, err := t.session.Start("CHG", "NLN"); err != nil {
 		return err
 	}
 	t.show("signed in as %s (%s), %s", t.session.Name.Decode(), t.session.Email, t.session.Dialect)
 	t.show("%s", chatHelp)
-	t.read(func() (msn.Message, error) { return t.session.Next(ctx) }, t.hear)
+	t.read(func() (msn.Message, error) { return t.session.Next(ctx) }, func(m msn.Message, err error) error {
+		return t.hear(ctx, m, err)
+	})
 	// Nothing interrupts a read from a terminal: this goroutine is left to the
 	// end of the process, which follows at once.
 	go func() {
@@ -99,9 +137,13 @@ func (t *talk) run(ctx context.Context, input *bufio.Scanner) error {
 	for {
 		select {
 		case event := <-t.events:
-			if err := event(); errors.Is(err, errQuit) {
+			err := event()
+			switch {
+			case errors.Is(err, errQuit):
 				return nil
-			} else if err != nil {
+			case ctx.Err() != nil:
+				return errInterrupted
+			case err != nil:
 				return err
 			}
 		case <-ctx.Done():
@@ -153,7 +195,7 @@ func (t *talk) show(format string, args ...any) {
 }
 
 // hear takes in a line of the notification server.
-func (t *talk) hear(m msn.Message, err error) error {
+func (t *talk) hear(ctx context.Context, m msn.Message, err error) error {
 	if errors.Is(err, io.EOF) {
 		return errors.New("the server has closed the connection")
 	}
@@ -191,11 +233,12 @@ func (t *talk) hear(m msn.Message, err error) error {
 		}
 	case "XFR":
 		// The events come one at a time, so reading goes on meanwhile.
-		ctx, cancel := t.bounded()
+		bounded, cancel := context.WithTimeout(ctx, msn.WriteTimeout)
 		defer cancel()
-		chat, err := t.session.BeginChat(ctx, m.Arg(2), m.Arg(4))
+		chat, err := t.session.BeginChat(bounded, m.Arg(2), m.Arg(4))
 		if err != nil {
-			return t.failed(err)
+			t.calling = ""
+			return t.failed(unanswered(bounded, m.Arg(2), err))
 		}
 		t.enter(chat)
 		callee := t.calling
@@ -205,13 +248,11 @@ func (t *talk) hear(m msn.Message, err error) error {
 	return nil
 }
 
-// bounded ends with the talk at the latest.
-func (t *talk) bounded() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), msn.WriteTimeout)
-}
-
-// failed shows what did not work, which ends nothing.
+// failed shows what did not work, which ends nothing but if the user said so.
 func (t *talk) failed(err error) error {
+	if errors.Is(err, errInterrupted) {
+		return err
+	}
 	if err != nil {
 		t.show("* %v", err)
 	}
@@ -294,9 +335,11 @@ func (t *talk) say(ctx context.Context, line string) error {
 		}
 		ring := *t.ring
 		t.ring = nil
-		chat, err := t.session.EnterChat(ctx, ring)
+		bounded, cancel := context.WithTimeout(ctx, msn.WriteTimeout)
+		defer cancel()
+		chat, err := t.session.EnterChat(bounded, ring)
 		if err != nil {
-			return t.failed(err)
+			return t.failed(unanswered(bounded, ring.Address, err))
 		}
 		t.enter(chat)
 		for _, m := range chat.Present {

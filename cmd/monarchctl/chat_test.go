@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -157,6 +158,48 @@ func TestChat(t *testing.T) {
 	ann.sees("* not everybody has heard that")
 	ann.types("/status away")
 	ann.ends(exitFault)
+}
+
+// A server that is silent is named, and the user may break off without more
+// words.
+func TestChatAtASilentServer(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	addr := ln.Addr().String()
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	talked := make(chan outcome, 1)
+	go func() {
+		var out bytes.Buffer
+		in := strings.NewReader("secret\n")
+		status := run(ctx, []string{"chat", "ann@example.com", "--dispatch", addr}, console{in: in, out: &out, err: &out})
+		talked <- outcome{status, out.String()}
+	}()
+	nc, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	interrupt()
+	if got, want := <-talked, (outcome{exitFault, "monarchctl: interrupted\n"}); got != want {
+		t.Errorf("interrupted: want %+v, got %+v", want, got)
+	}
+
+	c := chatCommand{Email: "ann@example.com", Dispatch: addr, Dialect: "MSNP7"}
+	late, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := c.signIn(late, "secret"); err == nil || err.Error() != addr+" does not answer" {
+		t.Errorf("out of time: want %s named, got %v", addr, err)
+	}
+}
+
+// outcome is an exit status, and all that was printed.
+type outcome struct {
+	status int
+	text   string
 }
 
 func TestChatRefused(t *testing.T) {
