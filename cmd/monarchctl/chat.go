@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -226,6 +227,14 @@ func (t *talk) hear(ctx context.Context, m msn.Message, err error) error {
 		if m.Arg(0) == "OTH" {
 			return errors.New("signed in elsewhere")
 		}
+	case "MSG":
+		if minutes := systemMinutes(m.Payload); minutes != "" {
+			t.show("* the network goes down in %s minutes", minutes)
+		}
+	case "NOT":
+		if text := alertText(m.Payload); text != "" {
+			t.show("* announcement: %s", text)
+		}
 	case "RNG":
 		if ring, ok := msn.ParseRing(m); ok {
 			t.ring = &ring
@@ -246,6 +255,32 @@ func (t *talk) hear(ctx context.Context, m msn.Message, err error) error {
 		return t.call(callee)
 	}
 	return nil
+}
+
+// systemMinutes reads the system message, which says in how many minutes the
+// network goes down. Other messages give "".
+func systemMinutes(payload []byte) string {
+	kind, body := msn.ParseMessage(payload)
+	if kind != "application/x-msmsgssystemmessage" {
+		return ""
+	}
+	for line := range strings.Lines(string(body)) {
+		if minutes, ok := strings.CutPrefix(line, "Arg1: "); ok {
+			return strings.TrimSpace(minutes)
+		}
+	}
+	return ""
+}
+
+// alertText reads the text of an alert, or "" if there is none.
+func alertText(payload []byte) string {
+	var alert struct {
+		Text string `xml:"MSG>BODY>TEXT"`
+	}
+	if xml.Unmarshal(payload, &alert) != nil {
+		return "" // An alert of another network.
+	}
+	return alert.Text
 }
 
 // failed shows what did not work, which ends nothing but if the user said so.
@@ -316,13 +351,14 @@ func (t *talk) hearChat(m msn.Message, err error) {
 // say does what a line of the user's asks for.
 func (t *talk) say(ctx context.Context, line string) error {
 	command, arg, _ := strings.Cut(strings.TrimSpace(line), " ")
+	arg = strings.TrimSpace(arg)
+	if err := checkArgument(command, arg); err != nil {
+		return t.failed(err)
+	}
 	switch command {
 	case "":
 		return nil
 	case "/call":
-		if arg == "" {
-			return t.failed(errors.New("/call whom?"))
-		}
 		if t.chat != nil {
 			return t.call(arg)
 		}
@@ -371,6 +407,25 @@ func (t *talk) say(ctx context.Context, line string) error {
 	}
 	_, err := t.chat.Write("N", msn.TextMessage(line))
 	return t.failed(err)
+}
+
+// checkArgument keeps from the server what it would answer with a hang-up: a
+// command that lacks its argument, or has a word that is none.
+func checkArgument(command, arg string) error {
+	switch command {
+	case "/call", "/add":
+		if arg == "" {
+			return fmt.Errorf("%s whom? An email address is wanted", command)
+		}
+		if _, err := msnp.ParseEmail([]byte(arg)); err != nil {
+			return fmt.Errorf("%q is not an email address", arg)
+		}
+	case "/status":
+		if status, ok := msnp.ParseStatus([]byte(strings.ToUpper(arg))); !ok || status == msnp.FLN {
+			return errors.New("/status is followed by NLN, BSY, IDL, BRB, AWY, PHN, LUN or HDN")
+		}
+	}
+	return nil
 }
 
 // call rings somebody. What comes of it is heard.

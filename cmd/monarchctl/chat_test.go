@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -88,7 +89,10 @@ func (p *terminalOf) ends(want int) {
 }
 
 func TestChat(t *testing.T) {
-	n, err := allinone.Start(t.Context(), allinone.Options{DataDir: t.TempDir(), NotificationNodes: 2, SwitchboardNodes: 2})
+	dir := t.TempDir()
+	n, err := allinone.Start(t.Context(), allinone.Options{
+		DataDir: dir, NotificationNodes: 2, SwitchboardNodes: 2, OperatorListen: "127.0.0.1:0",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,8 +160,34 @@ func TestChat(t *testing.T) {
 	ann.sees("* bob@example.com is offline")
 	ann.types("still there?")
 	ann.sees("* not everybody has heard that")
-	ann.types("/status away")
-	ann.ends(exitFault)
+
+	// What the operator announces is shown.
+	r := ctl("", "--server", "http://"+n.Operator(), "--token-file", filepath.Join(dir, "operator.token"),
+		"announce", "--to", "ann@example.com", "--minutes", "5", "Tea & cake")
+	if r.status != exitDone {
+		t.Errorf("announce: status %d, %s", r.status, r.err)
+	}
+	ann.sees("* the network goes down in 5 minutes")
+	ann.sees("* announcement: Tea & cake")
+
+	// A slip is told, and costs nothing.
+	const states = "* /status is followed by NLN, BSY, IDL, BRB, AWY, PHN, LUN or HDN"
+	for _, slip := range [][2]string{
+		{"/add", "* /add whom? An email address is wanted"},
+		{"/call  ", "* /call whom? An email address is wanted"},
+		{"/add bob", `* "bob" is not an email address`},
+		{"/call bob@example.com cat@example.com", `* "bob@example.com cat@example.com" is not an email address`},
+		{"/status", states},
+		{"/status away", states},
+		{"/status FLN", states},
+	} {
+		ann.types(slip[0])
+		ann.sees(slip[1])
+	}
+	ann.types("/status  awy")
+	ann.sees("* you are AWY")
+	ann.types("/quit")
+	ann.ends(exitDone)
 }
 
 // A server that is silent is named, and the user may break off without more
@@ -200,6 +230,30 @@ func TestChatAtASilentServer(t *testing.T) {
 type outcome struct {
 	status int
 	text   string
+}
+
+func TestChatReadsAnnouncements(t *testing.T) {
+	alert := func(text string) []byte {
+		return []byte("<NOTIFICATION ver=\"1\" id=\"7\">\r\n<TO pid=\"0x0:0x1\" name=\"ann@example.com\" />\r\n" +
+			"<MSG id=\"7\">\r\n<ACTION url=\"\" />\r\n<BODY lang=\"1033\">\r\n<TEXT>" + text + "</TEXT>\r\n</BODY>\r\n</MSG>\r\n</NOTIFICATION>\r\n")
+	}
+	for in, want := range map[string]string{
+		string(alert("Tea &amp; cake")): "Tea & cake",
+		string(alert("")):               "",
+		"<other>":                       "",
+	} {
+		if got := alertText([]byte(in)); got != want {
+			t.Errorf("alert %q: want %q, got %q", in, want, got)
+		}
+	}
+	for in, want := range map[string]string{
+		"MIME-Version: 1.0\r\nContent-Type: application/x-msmsgssystemmessage\r\n\r\nType: 1\r\nArg1: 5\r\n\r\n": "5",
+		"MIME-Version: 1.0\r\nContent-Type: text/x-msmsgsprofile\r\n\r\nArg1: 5\r\n":                             "",
+	} {
+		if got := systemMinutes([]byte(in)); got != want {
+			t.Errorf("message %q: want %q, got %q", in, want, got)
+		}
+	}
 }
 
 func TestChatRefused(t *testing.T) {
