@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/monarch-msn/monarch/cmd/internal/csvfile"
 	"github.com/monarch-msn/monarch/services/operator/api"
 )
 
@@ -36,8 +37,6 @@ type importer[R any] struct {
 	key     func(R) string
 	label   func(R) string // names a row in a problem; "" where nothing is known
 	send    func(context.Context, []R) (api.BatchResult, error)
-
-	begun bool // a first line was read
 }
 
 // numbered is a row and the line it stands on.
@@ -73,13 +72,13 @@ func (i *importer[R]) run(ctx context.Context, a *app, name string) error {
 	}
 	defer file.Close()
 	var (
-		src   = newCSVReader(file)
+		src   = csvfile.New(file, i.header)
 		bar   = newProgress(a.err, i.noun, lines)
 		out   = a.newProblems(bar)
 		total tally
 	)
 	for {
-		reached := src.line
+		reached := src.Line()
 		rows, problems, end := i.read(src)
 		total.Rows += len(rows) + len(problems)
 		done, refused, fault := i.sendRows(ctx, bar, rows)
@@ -94,7 +93,7 @@ func (i *importer[R]) run(ctx context.Context, a *app, name string) error {
 			}
 			out.print(p)
 		}
-		bar.set(src.line)
+		bar.set(src.Line())
 		switch {
 		case fault != nil:
 			err = fmt.Errorf("%w; every line up to %d has been seen to, later ones may have been: import the file again, what is there already will not be changed", fault, reached)
@@ -103,7 +102,7 @@ func (i *importer[R]) run(ctx context.Context, a *app, name string) error {
 				err = errRejected
 			}
 		case end != nil:
-			err = fmt.Errorf("read %s behind line %d: %w", name, src.line, cause(end))
+			err = fmt.Errorf("read %s behind line %d: %w", name, src.Line(), cause(end))
 		default:
 			continue
 		}
@@ -119,22 +118,16 @@ func (i *importer[R]) run(ctx context.Context, a *app, name string) error {
 
 // read reads up to roundRows rows. Lines that hold no row are problems. The
 // error says why it read no more: nil for a full round, io.EOF at the end.
-func (i *importer[R]) read(src *csvReader) (rows []numbered[R], problems []problem, err error) {
+func (i *importer[R]) read(src *csvfile.Reader) (rows []numbered[R], problems []problem, err error) {
 	for len(rows)+len(problems) < roundRows {
-		fields, line, err := src.next()
-		var spoilt rowError
+		fields, line, err := src.Next()
+		var spoilt csvfile.RowError
 		switch {
 		case errors.As(err, &spoilt):
 			problems = append(problems, problem{Line: line, Error: spoilt.Error()})
-			i.begun = true
 			continue
 		case err != nil:
 			return rows, problems, err
-		}
-		heading := !i.begun && strings.EqualFold(strings.TrimSpace(fields[0]), i.header)
-		i.begun = true
-		if heading {
-			continue
 		}
 		row, err := i.parse(fields)
 		if err != nil {
@@ -205,4 +198,12 @@ func (i *importer[R]) sendBatch(ctx context.Context, batch []numbered[R]) (done 
 		})
 	}
 	return result.Done, problems, nil
+}
+
+// wrongCount is the fault of a line with n fields.
+func wrongCount(n int, columns string) error {
+	if n == 1 {
+		return fmt.Errorf("there is one field where %s is wanted", columns)
+	}
+	return fmt.Errorf("there are %d fields where %s is wanted (put a field that holds a comma in quotes)", n, columns)
 }

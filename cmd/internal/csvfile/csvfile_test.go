@@ -1,4 +1,4 @@
-package main
+package csvfile
 
 import (
 	"encoding/csv"
@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestCSVLines(t *testing.T) {
+func TestLines(t *testing.T) {
 	type record struct {
 		Line   int
 		Fields []string
@@ -29,6 +29,11 @@ func TestCSVLines(t *testing.T) {
 		{"empty lines are counted", "\n \na,b\n", []record{{Line: 3, Fields: []string{"a", "b"}}}},
 		{"a byte order mark", "\uFEFFa,b\n", []record{{Line: 1, Fields: []string{"a", "b"}}}},
 		{"a byte order mark later on", "a\n\uFEFFb\n", []record{{Line: 1, Fields: []string{"a"}}, {Line: 2, Fields: []string{"\uFEFFb"}}}},
+		{"a heading", "\n Email ,b\nemail,d\n", []record{{Line: 3, Fields: []string{"email", "d"}}}},
+		{"a heading behind a byte order mark", "\uFEFFEMAIL,b\nc,d\n", []record{{Line: 2, Fields: []string{"c", "d"}}}},
+		{"a heading behind a spoilt line", "a,\"b\nemail,d\n", []record{
+			{Line: 1, Fault: "a quoted field has no end"}, {Line: 2, Fields: []string{"email", "d"}},
+		}},
 		{"empty fields", ",,\n", []record{{Line: 1, Fields: []string{"", "", ""}}}},
 		{"blanks belong to a field", "a , b\n", []record{{Line: 1, Fields: []string{"a ", " b"}}}},
 		{"quoted fields", `"a,b","say ""hi""",""` + "\n", []record{{Line: 1, Fields: []string{"a,b", `say "hi"`, ""}}}},
@@ -52,14 +57,14 @@ func TestCSVLines(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []record
-			r := newCSVReader(strings.NewReader(tt.text))
+			r := New(strings.NewReader(tt.text), "email")
 			for {
-				fields, line, err := r.next()
+				fields, line, err := r.Next()
 				if errors.Is(err, io.EOF) {
 					break
 				}
 				one := record{Line: line, Fields: fields}
-				var spoilt rowError
+				var spoilt RowError
 				if errors.As(err, &spoilt) {
 					one.Fault = spoilt.Error()
 				} else if err != nil {

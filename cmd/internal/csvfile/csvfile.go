@@ -1,4 +1,6 @@
-package main
+// Package csvfile reads the files of accounts and contacts that the commands
+// take, all in the same way.
+package csvfile
 
 import (
 	"bufio"
@@ -12,67 +14,86 @@ import (
 // maxLine bounds a line of a CSV file in bytes.
 const maxLine = 64 << 10
 
-// csvReader reads records of one line each. No field of ours may hold a line
+// Reader reads records of one line each. No field of ours may hold a line
 // break, and so a quote that never ends spoils its own line and not the rest
 // of the file, which is why encoding/csv is not used.
-type csvReader struct {
-	src  *bufio.Reader
-	line int
+type Reader struct {
+	src     *bufio.Reader
+	heading string
+	line    int
+	begun   bool // a line that is not empty was read
 }
 
-func newCSVReader(src io.Reader) *csvReader {
-	return &csvReader{src: bufio.NewReaderSize(src, maxLine)}
+// New returns a Reader that leaves out a first line whose first field is the
+// heading, in any case of letters.
+func New(src io.Reader, heading string) *Reader {
+	return &Reader{src: bufio.NewReaderSize(src, maxLine), heading: heading}
 }
 
-// next returns the fields of the next line that is not empty, and its number
-// from 1. An error of type rowError concerns that line alone. At the end it
-// returns io.EOF.
-func (c *csvReader) next() (fields []string, line int, err error) {
+// Line is the number of the last line that was read, from 1.
+func (r *Reader) Line() int { return r.line }
+
+// Next returns the fields of the next line that is not empty, and its number.
+// An error of type RowError concerns that line alone. At the end it returns
+// io.EOF.
+func (r *Reader) Next() (fields []string, line int, err error) {
 	for {
-		text, err := c.readLine()
-		if c.line == 1 && err == nil {
+		fields, err = r.next()
+		first := !r.begun
+		r.begun = true
+		if first && err == nil && strings.EqualFold(strings.TrimSpace(fields[0]), r.heading) {
+			continue
+		}
+		return fields, r.line, err
+	}
+}
+
+func (r *Reader) next() ([]string, error) {
+	for {
+		text, err := r.readLine()
+		if r.line == 1 && err == nil {
 			text = strings.TrimPrefix(text, "\uFEFF") // Spreadsheets begin UTF-8 files with it.
 		}
 		switch {
 		case err != nil:
-			return nil, c.line, err
+			return nil, err
 		case strings.TrimSpace(text) == "":
 			continue
 		case !utf8.ValidString(text):
-			return nil, c.line, rowError{errors.New("the line is not UTF-8 text")}
+			return nil, RowError{errors.New("the line is not UTF-8 text")}
 		}
 		fields, err := splitFields(text)
 		if err != nil {
-			return nil, c.line, rowError{err}
+			return nil, RowError{err}
 		}
-		return fields, c.line, nil
+		return fields, nil
 	}
 }
 
-// rowError is the fault of one line.
-type rowError struct{ error }
+// RowError is the fault of one line.
+type RowError struct{ error }
 
 // readLine returns the next line without its ending.
-func (c *csvReader) readLine() (string, error) {
-	text, err := c.src.ReadSlice('\n')
+func (r *Reader) readLine() (string, error) {
+	text, err := r.src.ReadSlice('\n')
 	if errors.Is(err, io.EOF) && len(text) > 0 {
 		err = nil
 	}
 	if err == nil {
-		c.line++
+		r.line++
 		return strings.TrimRight(string(text), "\r\n"), nil
 	}
 	if !errors.Is(err, bufio.ErrBufferFull) {
 		return "", err
 	}
-	c.line++
+	r.line++
 	for errors.Is(err, bufio.ErrBufferFull) {
-		_, err = c.src.ReadSlice('\n')
+		_, err = r.src.ReadSlice('\n')
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
-	return "", rowError{fmt.Errorf("the line is longer than %d bytes", maxLine)}
+	return "", RowError{fmt.Errorf("the line is longer than %d bytes", maxLine)}
 }
 
 // splitFields splits a line as RFC 4180 has it: a field that holds a comma or
@@ -126,12 +147,4 @@ func quotedField(s string) (field, rest string, err error) {
 			return "", "", errors.New("a quoted field is followed by something other than a comma")
 		}
 	}
-}
-
-// wrongCount is the fault of a line with n fields.
-func wrongCount(n int, columns string) error {
-	if n == 1 {
-		return fmt.Errorf("there is one field where %s is wanted", columns)
-	}
-	return fmt.Errorf("there are %d fields where %s is wanted (put a field that holds a comma in quotes)", n, columns)
 }
