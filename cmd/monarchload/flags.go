@@ -1,13 +1,14 @@
 package main
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
+	"github.com/monarch-msn/monarch/cmd/internal/csvfile"
 	"github.com/monarch-msn/monarch/cmd/monarchload/load"
 	"github.com/monarch-msn/monarch/msnp"
 )
@@ -92,35 +93,35 @@ func (c *common) configure(cfg *load.Config) error {
 	return cfg.Validate()
 }
 
-// readAccounts reads lines of email and password. What else they hold, such as
-// the name in a file for "monarchctl user import", is left alone.
+// readAccounts reads lines of email and password, in a file as "monarchctl user
+// import" takes it. What else they hold, such as the name, is left alone.
 func readAccounts(name string) ([]load.Account, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	r := csv.NewReader(f)
-	r.FieldsPerRecord = -1
-	r.ReuseRecord = true
+	r := csvfile.New(f, "email")
 	var all []load.Account
 	for {
-		record, err := r.Read()
+		fields, line, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			break
+		}
+		if errors.As(err, new(csvfile.RowError)) {
+			return nil, fmt.Errorf("%s, line %d: %w", name, line, err)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
-		line, _ := r.FieldPos(0)
-		if len(record) < 2 {
+		if len(fields) < 2 {
 			return nil, fmt.Errorf("%s, line %d: email,password is wanted", name, line)
 		}
-		email, err := msnp.ParseEmail([]byte(record[0]))
+		email, err := msnp.ParseEmail([]byte(strings.TrimSpace(fields[0])))
 		if err != nil {
-			return nil, fmt.Errorf("%s, line %d: %q is not an email address", name, line, record[0])
+			return nil, fmt.Errorf("%s, line %d: %q is not an email address", name, line, fields[0])
 		}
-		all = append(all, load.Account{Email: email.String(), Password: record[1]})
+		all = append(all, load.Account{Email: email.String(), Password: fields[1]})
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("%s has no accounts", name)

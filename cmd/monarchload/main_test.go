@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -256,6 +257,7 @@ func testTargetsAndErrors(t *testing.T, dispatch, file string) {
 		{"idle", filepath.Join(dir, "none"), exitUsage, "none"},
 		{"idle", write("empty", ""), exitUsage, "has no accounts"},
 		{"idle", write("short", "ann@example.com\n"), exitUsage, "line 1: email,password is wanted"},
+		{"idle", write("quote", "ann@example.com,x\nbob@example.com,\"x\n"), exitUsage, "line 2: a quoted field has no end"},
 		{"idle", write("name", "ann@example.com,x\nann,x\n"), exitUsage, `line 2: "ann" is not an email address`},
 		{"chat --room-size 4", file, exitFault, "monarchload: no client could be brought to work: 3 are online, a room has 4\n"},
 		{"login --duration 10ms --warmup 0s --max-errors 0", wrong, exitFault, "error              login: 911: "},
@@ -281,6 +283,19 @@ func testTargetsAndErrors(t *testing.T, dispatch, file string) {
 		if bytes.Contains(page, []byte(never)) {
 			t.Errorf("the report has %q:\n%s", never, page)
 		}
+	}
+}
+
+func TestAccountsAreReadAsByTheImport(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "accounts.csv")
+	text := "\uFEFFEmail,Password,Name\r\n Ann@example.com ,\" a,b\",Ann\r\n \r\nbob@example.com,x\r\n"
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := readAccounts(name)
+	want := []load.Account{{Email: "ann@example.com", Password: " a,b"}, {Email: "bob@example.com", Password: "x"}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("want %v, got %v, %v", want, got, err)
 	}
 }
 
