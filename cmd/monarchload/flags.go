@@ -90,7 +90,15 @@ func (c *common) configure(cfg *load.Config) error {
 	if cfg.Accounts, err = readAccounts(c.Accounts); err != nil {
 		return err
 	}
-	return cfg.Validate()
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if c.Report != "" {
+		if err := checkReport(c.Report); err != nil {
+			return fmt.Errorf("--report: %w", err)
+		}
+	}
+	return nil
 }
 
 // readAccounts reads lines of email and password, in a file as "monarchctl user

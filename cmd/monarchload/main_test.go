@@ -263,6 +263,7 @@ func testTargetsAndErrors(t *testing.T, dispatch, file string) {
 		{"login --duration 10ms --warmup 0s --max-errors 0", wrong, exitFault, "error              login: 911: "},
 		{"login --duration 10ms --warmup 0s", wrong, exitFault, "no client could be brought to work: [login: 911 ("},
 		{"idle --retry 1", wrong, exitFault, "no client could be brought to work: [login tried again: 911 (1) login: 911 (1)]\n"},
+		{"idle --report " + dir, file, exitUsage, "--report: open " + dir + ": is a directory"},
 	} {
 		args := append(strings.Fields(tt.args), "--dispatch", dispatch, "--accounts", tt.file)
 		if o := monarchload(t, args...); o.status != tt.status || !strings.Contains(o.out+o.err, tt.out) {

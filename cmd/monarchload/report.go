@@ -10,6 +10,16 @@ import (
 	"github.com/monarch-msn/monarch/cmd/monarchload/load"
 )
 
+// checkReport finds out ahead of a run whether its page can be written. What the
+// file holds stays.
+func checkReport(name string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 // writeReport writes a page with everything that was seen, which needs no other
 // file.
 func writeReport(name string, r *load.Result) error {
