@@ -306,6 +306,9 @@ func TestWithoutANetwork(t *testing.T) {
 	if err := os.WriteFile(file, []byte("ann@example.com,secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if o := monarchload(t, "idle", "--dispatch", "foo", "--accounts", file); o.status != exitUsage || !strings.Contains(o.err, `dispatch: "foo" is not host:port`) {
+		t.Errorf("an address without a port: status %d\n%s", o.status, o.err)
+	}
 	for _, args := range []string{
 		"idle",
 		"login --warmup 0s --duration 10ms --max-p99 1h",

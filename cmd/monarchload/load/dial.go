@@ -18,7 +18,7 @@ type dialer struct {
 func newDialer(ctx context.Context, dispatch string, sources []netip.Addr) (*dialer, error) {
 	host, port, err := net.SplitHostPort(dispatch)
 	if err != nil {
-		return nil, fmt.Errorf("dispatch %q is not host:port", dispatch)
+		return nil, err
 	}
 	addrs, err := net.DefaultResolver.LookupHost(ctx, host)
 	if err != nil {

@@ -20,7 +20,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -295,6 +297,9 @@ func (c *Config) Validate() error {
 			faults = append(faults, fmt.Errorf(format, args...))
 		}
 	}
+	host, port, err := net.SplitHostPort(c.Dispatch)
+	_, noPort := strconv.ParseUint(port, 10, 16)
+	check(err == nil && host != "" && noPort == nil, "dispatch: %q is not host:port", c.Dispatch)
 	check(c.Clients >= 0 && c.Clients <= len(c.Accounts), "clients: %d of %d accounts", c.Clients, len(c.Accounts))
 	given := make(map[string]bool)
 	for _, a := range c.Accounts {

@@ -149,7 +149,7 @@ func TestAProcessIsMeasured(t *testing.T) {
 func TestConfigIsChecked(t *testing.T) {
 	good := func() Config {
 		return Config{
-			Mode: Mixed, Accounts: []Account{{Email: "a@example.com"}, {Email: "b@example.com"}},
+			Mode: Mixed, Dispatch: "localhost:1863", Accounts: []Account{{Email: "a@example.com"}, {Email: "b@example.com"}},
 			UnderWay: 1, LoginsUnderWay: 1, Duration: 1, Deadline: 1, LoginDeadline: 1,
 			RoomSize: 2, MessageBytes: MinMessage, Pipeline: 1, Statuses: 1,
 		}
@@ -158,6 +158,9 @@ func TestConfigIsChecked(t *testing.T) {
 		t.Fatal(c.Validate())
 	}
 	for name, spoil := range map[string]func(*Config){
+		"dispatch":      func(c *Config) { c.Dispatch = "localhost" },
+		"a port":        func(c *Config) { c.Dispatch = "localhost:msnp" },
+		"a host":        func(c *Config) { c.Dispatch = ":1863" },
 		"clients":       func(c *Config) { c.Clients = 3 },
 		"an account":    func(c *Config) { c.Accounts[1] = c.Accounts[0] },
 		"duration":      func(c *Config) { c.Duration = 0 },
