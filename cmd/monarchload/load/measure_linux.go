@@ -2,7 +2,9 @@ package load
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,6 +18,9 @@ import (
 func measure(pids []int) ([]Process, error) {
 	all := make([]Process, 0, len(pids))
 	for _, pid := range pids {
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("measure process %d: there is no such process", pid)
+		}
 		cpu, err := cpuTime(pid)
 		if err != nil {
 			return nil, fmt.Errorf("measure process %d: %w", pid, err)

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"fmt"
 	"math"
 	"net/netip"
 	"os"
@@ -141,8 +142,11 @@ func TestAProcessIsMeasured(t *testing.T) {
 	if before[0].RSSBytes < 1<<20 || before[0].Name == "" {
 		t.Errorf("measured %+v", before[0])
 	}
-	if _, err := measure([]int{1 << 30}); err == nil {
-		t.Error("want an error for a process that does not exist")
+	for _, pid := range []int{1<<22 + 1, 1 << 30} { // No system has so many.
+		want := fmt.Sprintf("measure process %d: there is no such process", pid)
+		if _, err := measure([]int{pid}); err == nil || err.Error() != want {
+			t.Errorf("want %q, got %v", want, err)
+		}
 	}
 }
 
