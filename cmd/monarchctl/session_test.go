@@ -48,6 +48,15 @@ func TestSessionsAreListedAndKicked(t *testing.T) {
 	if r := n.ctl("session", "kick", "dave@example.com"); r.status != exitFault || r.err != "monarchctl: kick dave@example.com: dave@example.com is not logged in\n" {
 		t.Errorf("kick of one who is offline: status %d and %q", r.status, r.err)
 	}
+	for _, node := range asJSON[[]api.Node](t, n.done(n.ctl("node", "list", "--output", "json"))) {
+		if node.Role != "operator" {
+			continue
+		}
+		const want = "has no sessions: its role is operator"
+		if r := n.ctl("session", "list", "--node", node.ID); r.status != exitFault || !strings.Contains(r.err, want) {
+			t.Errorf("sessions of the operator: status %d and %q, want %q", r.status, r.err, want)
+		}
+	}
 	if r := n.ctl("session", "list", "--node", "nowhere"); r.status != exitFault || !strings.Contains(r.err, `no node "nowhere"`) {
 		t.Errorf("sessions of no node: status %d and %q", r.status, r.err)
 	}

@@ -35,11 +35,17 @@ func (s *Service) listNodes(*http.Request) (any, error) {
 	return list, nil
 }
 
-// listSessions answers with every session of one node.
+// listSessions answers with every session of one node. Of a node that can have
+// none it does not say that nobody is logged in.
 func (s *Service) listSessions(r *http.Request) (any, error) {
 	id := r.PathValue("node")
-	if _, err := s.findNode(id); err != nil {
+	node, err := s.findNode(id)
+	if err != nil {
 		return nil, err
+	}
+	if node.GetRole() != clusterv1.Role_ROLE_NOTIFICATION {
+		return nil, refuse(http.StatusConflict, "node %q has no sessions: its role is %s, and users are logged in on notification nodes",
+			id, word(node.GetRole().String(), "ROLE_"))
 	}
 	sessions, err := s.cluster.Sessions(r.Context(), id)
 	if err != nil {

@@ -62,10 +62,11 @@ func TestSessionsOfANodeAreListed(t *testing.T) {
 	if len(list.Sessions) != 1 || list.Sessions[0].Email != "carol@example.com" {
 		t.Errorf("sessions of the other node %v, want carol's", list.Sessions)
 	}
-	list = want[api.SessionList](n, http.StatusOK, "GET", "/api/v1/nodes/"+n.service.member.ID()+"/sessions", "")
+	list = want[api.SessionList](n, http.StatusOK, "GET", "/api/v1/nodes/"+n.startNode().ID()+"/sessions", "")
 	if list.Sessions == nil || len(list.Sessions) != 0 {
-		t.Errorf("sessions of the operator %v, want an empty list", list.Sessions)
+		t.Errorf("sessions of a node without any %v, want an empty list", list.Sessions)
 	}
+	n.refused(http.StatusConflict, "GET", "/api/v1/nodes/"+n.service.member.ID()+"/sessions", "")
 	n.refused(http.StatusNotFound, "GET", "/api/v1/nodes/nowhere/sessions", "")
 }
 
