@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/monarch-msn/monarch/internal/cluster"
@@ -30,23 +31,52 @@ func (s *Service) newMember(deps Deps) *cluster.Member {
 		Timing: deps.Timing,
 		Log:    s.log,
 		Meter:  deps.Meter,
-	}, inbox{s.log})
+	}, &s.inbox)
 }
 
 // inbox hears what comes to the operator: nothing that concerns it, as it holds
-// no session.
-type inbox struct{ log *slog.Logger }
+// no session. It notes what comes back.
+type inbox struct {
+	log *slog.Logger
 
-func (inbox) Deliver(context.Context, string, *clusterv1.Message) {}
-
-// Undelivered means that the node of a session is gone, and the session with
-// it: what it should have heard has no hearer.
-func (i inbox) Undelivered(to string, _ *clusterv1.Message) {
-	i.log.Debug("message reached nobody", "node", to)
+	mu   sync.Mutex
+	deaf map[*clusterv1.Message][]string // nodes that did not hear what is being told
 }
 
-func (inbox) Gone(string)           {}
-func (inbox) Resync(string, string) {}
+func (*inbox) Deliver(context.Context, string, *clusterv1.Message) {}
+
+// Undelivered means that a node is gone, and its sessions with it, or that it
+// is cut off from Redis.
+func (i *inbox) Undelivered(to string, m *clusterv1.Message) {
+	i.log.Debug("message reached nobody", "node", to)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if nodes, told := i.deaf[m]; told {
+		i.deaf[m] = append(nodes, to)
+	}
+}
+
+func (*inbox) Gone(string)           {}
+func (*inbox) Resync(string, string) {}
+
+// tell sends a notice to nodes, and returns once that is published, with those
+// of them that did not hear it.
+func (s *Service) tell(ctx context.Context, nodes []string, notice *clusterv1.Notice) (deaf []string, err error) {
+	m := &clusterv1.Message{Kind: &clusterv1.Message_Notice{Notice: notice}}
+	i := &s.inbox
+	i.mu.Lock()
+	i.deaf[m] = nil
+	i.mu.Unlock()
+	for _, node := range nodes {
+		s.member.Send(node, m)
+	}
+	err = s.member.Flush(ctx)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	deaf = i.deaf[m]
+	delete(i.deaf, m)
+	return deaf, err
+}
 
 // endSession closes the live session of a user whose account an edit has just
 // taken away. That edit is committed, so it goes on when the client of the

@@ -2,7 +2,9 @@ package operator
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -58,19 +60,26 @@ func checkText(field, text string) error {
 	return nil
 }
 
-// announceAll sends the notice to every node that has sessions.
+// announceAll sends the notice to every node that has sessions. It counts those
+// that heard it.
 func (s *Service) announceAll(ctx context.Context, notice *clusterv1.Notice) (any, error) {
-	var told api.Announced
+	sessions := make(map[string]uint32)
 	for _, n := range s.member.View().Nodes() {
-		if n.GetRole() != clusterv1.Role_ROLE_NOTIFICATION {
-			continue
+		if n.GetRole() == clusterv1.Role_ROLE_NOTIFICATION {
+			sessions[n.GetId()] = n.GetSessions()
 		}
-		s.member.Send(n.GetId(), &clusterv1.Message{Kind: &clusterv1.Message_Notice{Notice: notice}})
-		told.Nodes++
-		told.Sessions += n.GetSessions()
 	}
-	if err := s.member.Flush(ctx); err != nil {
+	deaf, err := s.tell(ctx, slices.Collect(maps.Keys(sessions)), notice)
+	if err != nil {
 		return nil, clusterError(err, "announce")
+	}
+	for _, node := range deaf {
+		delete(sessions, node)
+	}
+	var told api.Announced
+	for _, n := range sessions {
+		told.Nodes++
+		told.Sessions += n
 	}
 	return told, nil
 }
@@ -127,9 +136,12 @@ func (s *Service) notifySession(r *http.Request, notice *clusterv1.Notice) (any,
 
 func (s *Service) notify(ctx context.Context, session *clusterv1.Session, notice *clusterv1.Notice) error {
 	notice.Email = session.GetEmail()
-	s.member.Send(session.GetNode(), &clusterv1.Message{Kind: &clusterv1.Message_Notice{Notice: notice}})
-	if err := s.member.Flush(ctx); err != nil {
+	deaf, err := s.tell(ctx, []string{session.GetNode()}, notice)
+	if err != nil {
 		return clusterError(err, "notify "+session.GetEmail())
+	}
+	if len(deaf) > 0 {
+		return refuse(http.StatusServiceUnavailable, "node %q cannot be reached: it has just ended, or is cut off from Redis", session.GetNode())
 	}
 	return nil
 }

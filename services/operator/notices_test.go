@@ -1,7 +1,9 @@
 package operator
 
 import (
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,5 +96,25 @@ func TestNoticesThatNobodyHeardAreRefused(t *testing.T) {
 		if err := tell(); err == nil {
 			t.Errorf("%s was published without Redis", name)
 		}
+	}
+}
+
+func TestWhoDidNotHearANoticeIsKnown(t *testing.T) {
+	n := startNetwork(t, Config{}, nil)
+	d := n.startNode("alice@example.com")
+	deaf, err := n.service.tell(t.Context(), []string{"gone", d.ID()}, &clusterv1.Notice{Text: "Tea"})
+	if err != nil || !slices.Equal(deaf, []string{"gone"}) {
+		t.Errorf("want the node that is gone to be deaf, got %v, %v", deaf, err)
+	}
+	if got := n.next(d).GetNotice(); got.GetText() != "Tea" {
+		t.Errorf("the node was sent %v", got)
+	}
+	var refused *refusal
+	err = n.service.notify(t.Context(), &clusterv1.Session{Email: "bob@example.com", Node: "gone"}, &clusterv1.Notice{Status: "AWY"})
+	if !errors.As(err, &refused) || refused.status != http.StatusServiceUnavailable {
+		t.Errorf("a notice to a node that is gone: want status %d, got %v", http.StatusServiceUnavailable, err)
+	}
+	if len(n.service.inbox.deaf) > 0 {
+		t.Errorf("kept %v", n.service.inbox.deaf)
 	}
 }

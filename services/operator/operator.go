@@ -25,6 +25,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/monarch-msn/monarch/internal/cluster"
+	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
 )
 
@@ -115,6 +116,7 @@ type Service struct {
 	accounts directoryv1.AccountsClient
 	cluster  *cluster.Client
 	member   *cluster.Member
+	inbox    inbox
 	listener net.Listener
 	tokens   func() []string
 	mux      *http.ServeMux
@@ -134,6 +136,7 @@ func New(cfg Config, deps Deps) *Service {
 		log:      log,
 		accounts: deps.Accounts,
 		cluster:  deps.Cluster,
+		inbox:    inbox{log: log, deaf: make(map[*clusterv1.Message][]string)},
 		listener: deps.Listener,
 		tokens:   deps.Tokens,
 		mux:      http.NewServeMux(),
