@@ -202,9 +202,16 @@ func TestLoginsRestWhereNoServerIs(t *testing.T) {
 			err  error
 			want time.Duration
 		}{
-			{refused, firstPause}, {io.EOF, 2 * firstPause}, {codeError("911"), 0}, {refused, firstPause},
-			{refused, 2 * firstPause}, {refused, 4 * firstPause}, {refused, 8 * firstPause}, {refused, 16 * firstPause},
-			{refused, lastPause}, {refused, lastPause},
+			{refused, firstPause},
+			{io.EOF, 2 * firstPause},
+			{codeError("911"), 0},
+			{refused, firstPause},
+			{refused, 2 * firstPause},
+			{refused, 4 * firstPause},
+			{refused, 8 * firstPause},
+			{refused, 16 * firstPause},
+			{refused, lastPause},
+			{refused, lastPause},
 		} {
 			before := time.Now()
 			j.rest(tt.err)
