@@ -178,6 +178,7 @@ func (c *allCmd) run(ctx context.Context, stdout, _ io.Writer) int {
 	return node.Run(ctx, "all", c.Process, func(ctx context.Context, p *node.Process) error {
 		logBound(p.Log, "dispatch", c.Dispatch.Config)
 		logBound(p.Log, "notification", c.Notification.Config)
+		logBound(p.Log, "switchboard", c.Switchboard.Config)
 		network, err := allinone.Start(ctx, allinone.Options{
 			DataDir:           c.DataDir,
 			Bind:              c.Bind,

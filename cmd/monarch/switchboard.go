@@ -39,6 +39,7 @@ func (c *switchboardCmd) run(ctx context.Context, _, stderr io.Writer) int {
 			return err
 		}
 		defer func() { err = errors.Join(err, redis.Close()) }()
+		logBound(p.Log, "switchboard", c.Tune.Config)
 		if err := c.Clients.locate(ctx, p, c.Start, points, inPod); err != nil {
 			return err
 		}

@@ -33,6 +33,3 @@ func AddressFor(n *clusterv1.Node, listener string, local netip.Addr) (string, e
 	}
 	return net.JoinHostPort(host, port), nil
 }
-
-// WithDefaults returns t with zero values replaced by their defaults.
-func (t Timing) WithDefaults() Timing { return t.orDefault() }

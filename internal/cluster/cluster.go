@@ -92,7 +92,8 @@ type Timing struct {
 	Refresh time.Duration
 }
 
-func (t Timing) orDefault() Timing {
+// WithDefaults returns t with zero values replaced by their defaults.
+func (t Timing) WithDefaults() Timing {
 	if t.Lease <= 0 {
 		t.Lease = 10 * time.Second
 	}

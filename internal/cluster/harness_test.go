@@ -84,7 +84,7 @@ func embedded(t *testing.T) *engine {
 	return &engine{
 		url:    "redis://embedded",
 		prefix: "monarch:",
-		timing: Timing{}.orDefault(),
+		timing: Timing{}.WithDefaults(),
 		mini:   mini,
 		dial: func(context.Context, string, string) (net.Conn, error) {
 			mu.Lock()

@@ -128,7 +128,7 @@ func (c *Client) Member(cfg MemberConfig, h Handler) *Member {
 	if cfg.QueueBytes <= 0 {
 		cfg.QueueBytes = defaultQueueBytes
 	}
-	timing := cfg.Timing.orDefault()
+	timing := cfg.Timing.WithDefaults()
 	id := newID()
 	m := &Member{
 		c:       c,

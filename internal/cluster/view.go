@@ -76,7 +76,7 @@ func (c *Client) Watch(timing Timing, log *slog.Logger) *View {
 	}
 	v := &View{
 		c:       c,
-		timing:  timing.orDefault(),
+		timing:  timing.WithDefaults(),
 		log:     log,
 		ready:   make(chan struct{}),
 		picks:   make(map[string]uint32),

@@ -58,7 +58,7 @@ func (r Reason) lastLine() string {
 }
 
 // A Close is an error that ends the connection. Handlers of commands return
-// one; Next returns one when the connection was ended by us.
+// one.
 type Close struct {
 	Reason Reason
 	// Err is the cause, or nil. It may wrap a msnp.Code, the line of which is
@@ -81,7 +81,7 @@ func (c *Close) Error() string {
 // Unwrap returns the cause.
 func (c *Close) Unwrap() error { return c.Err }
 
-// ReasonOf says which reason an error of Next, or a Close that a handler
+// ReasonOf says which reason an error of reading, or a Close that a handler
 // returned, stands for: malformed input is ReasonProtocol, a deadline that
 // passed ReasonIdle, and everything else that can happen to a network is the
 // client's going away.

@@ -71,6 +71,26 @@ func NewServer(cfg Config, log *slog.Logger, meter metric.Meter, role string) (*
 	return s, nil
 }
 
+// Seats returns how many of so many sessions there are connections for, one in
+// twenty being left to those who are referred elsewhere, and tells the log where
+// that is fewer. A node that announced more would draw clients that it has to
+// refuse.
+func (s *Server) Seats(capacity int) int {
+	clients := int(min(uint64(s.cfg.MaxConnections), s.firstReserved))
+	seats := max(1, clients*19/20)
+	if seats >= capacity {
+		return capacity
+	}
+	// As in bound: nobody has asked for as many as the default allows.
+	level := slog.LevelWarn
+	if s.cfg.MaxConnections == DefaultMaxConnections {
+		level = slog.LevelInfo
+	}
+	s.log.Log(context.Background(), level, "there are connections for fewer sessions than capacity allows: raise max-connections or the limit on open files to serve more, or lower capacity",
+		"capacity", capacity, "connections", clients, "sessions", seats)
+	return seats
+}
+
 // Connections returns how many connections are open, those that are being
 // closed included.
 func (s *Server) Connections() int {

@@ -340,3 +340,22 @@ func TestMetricsExistFromTheStart(t *testing.T) {
 		t.Errorf("connections: want 1, got %d", got)
 	}
 }
+
+// A node announces no more sessions than it has connections for.
+func TestSeats(t *testing.T) {
+	for _, test := range []struct{ connections, capacity, want int }{
+		{100, 20, 20},
+		{100, 95, 95},
+		{100, 96, 95},
+		{5, 20_000, 4},
+		{1, 20_000, 1},
+	} {
+		srv, err := front.NewServer(front.Config{MaxConnections: test.connections}, slog.New(slog.DiscardHandler), noop.Meter{}, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := srv.Seats(test.capacity); got != test.want {
+			t.Errorf("%d connections for a capacity of %d: want %d sessions, got %d", test.connections, test.capacity, test.want, got)
+		}
+	}
+}

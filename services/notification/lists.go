@@ -42,7 +42,7 @@ type contact struct {
 	seen revision
 	over uint64
 	// absentSince is when an audit first missed the contact's record, as uptime
-	// tells it, or zero. See session.audit.
+	// tells it, or zero. See session.missed.
 	absentSince time.Duration
 }
 

@@ -221,12 +221,13 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 	if s.front, err = front.NewServer(cfg.Config, deps.Log, deps.Meter, "notification"); err != nil {
 		return nil, err
 	}
-	if s.admission, err = newAdmission(cfg.LoginConfig, cfg.Capacity, deps.Meter); err != nil {
+	capacity := s.front.Seats(cfg.Capacity)
+	if s.admission, err = newAdmission(cfg.LoginConfig, capacity, deps.Meter); err != nil {
 		return nil, err
 	}
 	node := &clusterv1.Node{
 		Role:     clusterv1.Role_ROLE_NOTIFICATION,
-		Capacity: uint32(cfg.Capacity),
+		Capacity: uint32(capacity),
 		State:    clusterv1.State_STATE_SERVING,
 		Version:  deps.Version,
 	}

@@ -179,7 +179,7 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 		Node: &clusterv1.Node{
 			Role:      clusterv1.Role_ROLE_SWITCHBOARD,
 			Addresses: s.addresses,
-			Capacity:  uint32(s.cfg.Capacity),
+			Capacity:  uint32(s.front.Seats(s.cfg.Capacity)),
 			State:     clusterv1.State_STATE_SERVING,
 			Version:   deps.Version,
 		},
