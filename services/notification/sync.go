@@ -14,7 +14,7 @@ import (
 )
 
 // listsAge is how old lists may be that a client is given for the first time.
-const listsAge = time.Second
+const listsAge = 5 * time.Second
 
 // handleSYN brings the client's lists up to date: one line if it has them, else
 // all of them, under one version number throughout.
