@@ -86,10 +86,10 @@ func (r *Redis) until(ctx context.Context, what string, holds func(ctx context.C
 
 // askTimeout bounds one question to a server. One that is paused takes
 // connections and never answers.
-const askTimeout = 2 * time.Second
+const askTimeout = 5 * time.Second
 
 // Do has the server execute one command, and returns its reply as the Redis
-// client for Go has it. It asks once, and waits two seconds at most.
+// client for Go has it. It asks once, and waits five seconds at most.
 func (r *Redis) Do(ctx context.Context, args ...any) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -100,7 +100,7 @@ func (r *Redis) Do(ctx context.Context, args ...any) (any, error) {
 	}
 	defer conn.Close()
 	c := redis.NewClient(&redis.Options{
-		Protocol: 2, DisableIdentity: true, ContextTimeoutEnabled: true, MaxRetries: -1,
+		Protocol: 2, DisableIdentity: true, ContextTimeoutEnabled: true, ReadTimeout: askTimeout, MaxRetries: -1,
 		Dialer:                   func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
