@@ -444,10 +444,7 @@ func (m *member) change(ctx context.Context, l *line, status string) error {
 // edit makes one edit. The error is nil where the session goes on: also after
 // an error of the server, which leaves the outcome open.
 func (m *member) edit(ctx context.Context, l *line, k fact, value, verb string, args ...string) (done bool, err error) {
-	m.mu.Lock()
-	_, open := m.book.maybe[k]
-	m.mu.Unlock()
-	if open {
+	if m.doubts(k) {
 		return false, nil // until it is known what holds
 	}
 	_, err = m.do(ctx, l, verb, args...)
@@ -471,6 +468,15 @@ func (m *member) edit(ctx context.Context, l *line, k fact, value, verb string, 
 	return false, err
 }
 
+// doubts reports whether it is not known if a fact holds, after an edit that may
+// have been made.
+func (m *member) doubts(k fact) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, open := m.book.maybe[k]
+	return open
+}
+
 // holds returns a fact as far as the user knows.
 func (m *member) holds(k fact) bool {
 	m.mu.Lock()
@@ -492,6 +498,9 @@ func (m *member) block(ctx context.Context, l *line, o *member) error {
 	m.ends.Add(1)
 	defer m.ends.Add(1) // it may take a while to take effect
 	allow, block := onList("AL", o.email), onList("BL", o.email)
+	if m.doubts(allow) || m.doubts(block) {
+		return nil // nobody can be on both, so both have to be known
+	}
 	if m.holds(block) {
 		m.unsetBlocked(o.email)
 		if done, err := m.edit(ctx, l, block, "", "REM", "BL", o.email); !done {
