@@ -50,10 +50,10 @@ func TestAHerdOfLogins(t *testing.T) {
 	begun := time.Now()
 	for i := range uint32(15) {
 		at := time.Now()
-		if _, err := n.AddGroup(t.Context(), &directoryv1.AddGroupRequest{Edit: edit("alice", 1+2*i), Name: fmt.Sprint(i)}); err != nil {
+		if _, err := n.AddGroup(ctx, &directoryv1.AddGroupRequest{Edit: edit("alice", 1+2*i), Name: fmt.Sprint(i)}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := n.RemoveGroup(t.Context(), &directoryv1.RemoveGroupRequest{Edit: edit("alice", 2+2*i), GroupId: 1}); err != nil {
+		if _, err := n.RemoveGroup(ctx, &directoryv1.RemoveGroupRequest{Edit: edit("alice", 2+2*i), GroupId: 1}); err != nil {
 			t.Fatal(err)
 		}
 		took = append(took, time.Since(at)/2)
