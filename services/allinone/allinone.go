@@ -6,6 +6,7 @@ package allinone
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,7 +39,8 @@ import (
 // embedded stores.
 type Options struct {
 	// DataDir holds the database, the keys and the operator's token. It is
-	// created if it is missing.
+	// created if it is missing. With the embedded Redis it is that of one network
+	// at a time; a second one fails to start.
 	DataDir string
 	// Bind is the address that every client listener binds; empty is
 	// 127.0.0.1.
@@ -183,6 +185,11 @@ func (n *Network) start(ctx context.Context) error {
 func (n *Network) startStores(ctx context.Context) error {
 	url := n.opt.Redis
 	if url == "" {
+		unlock, err := lock(n.opt.DataDir)
+		if err != nil {
+			return err
+		}
+		n.onClose(unlock)
 		redis, err := startEmbeddedRedis(n.opt.RedisClock)
 		if err != nil {
 			return fmt.Errorf("start embedded Redis: %w", err)
@@ -593,7 +600,7 @@ func ensureToken(path string) (tokens []string, err error) {
 	case !errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("read token: %w", err)
 	}
-	token := newToken()
+	token := rand.Text()
 	if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
 		return nil, fmt.Errorf("write token: %w", err)
 	}

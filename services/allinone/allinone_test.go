@@ -137,3 +137,22 @@ func TestATokenThatIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestADataDirectoryIsThatOfOneNetwork(t *testing.T) {
+	dir := t.TempDir()
+	first, err := Start(t.Context(), Options{DataDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := Start(t.Context(), Options{DataDir: dir})
+	if err == nil {
+		_ = second.Stop() // it must not run at all
+		t.Error("a second network started in the data directory of the first")
+	} else if want := "data directory " + dir + " is in use by another process"; !strings.Contains(err.Error(), want) {
+		t.Errorf("got %q, want %q in it", err, want)
+	}
+	if err := first.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	start(t, Options{DataDir: dir})
+}

@@ -3,7 +3,6 @@ package allinone
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -31,7 +30,7 @@ type embeddedRedis struct {
 
 func startEmbeddedRedis(now func() time.Time) (*embeddedRedis, error) {
 	r := &embeddedRedis{
-		server: miniredis.NewMiniRedis(), now: now, password: newToken(),
+		server: miniredis.NewMiniRedis(), now: now, password: rand.Text(),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	// The socket is open to every user of the machine.
@@ -85,13 +84,6 @@ func (r *embeddedRedis) close() error {
 	<-r.stopped
 	r.server.Close()
 	return nil
-}
-
-// newToken returns 128 random bits in hexadecimal.
-func newToken() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails: it would have ended the program
-	return hex.EncodeToString(b[:])
 }
 
 // directoryServer is the directory over an in-memory listener.
