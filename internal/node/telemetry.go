@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -51,6 +52,9 @@ func openTelemetry(ctx context.Context, role string, log *slog.Logger) (*telemet
 	otel.SetErrorHandler(&exportErrors{log: log})
 	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
 
+	if err := checkEndpoints(); err != nil && !disabled() {
+		return nil, usageError{err}
+	}
 	res, err := newResource(ctx, role)
 	if err != nil {
 		// What could be found is in res; the rest is no reason not to start.
@@ -146,7 +150,7 @@ func (t *telemetry) close(ctx context.Context) error {
 // configured says whether the environment asks to export a signal, METRICS or
 // TRACES.
 func configured(signal string) bool {
-	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
+	if disabled() {
 		return false
 	}
 	for _, name := range []string{
@@ -159,6 +163,27 @@ func configured(signal string) bool {
 		}
 	}
 	return false
+}
+
+// disabled says whether the environment asks to export nothing whatsoever.
+func disabled() bool { return strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") }
+
+// checkEndpoints returns all faults of the variables that say where to export to.
+// The exporters themselves would take another address, or none.
+func checkEndpoints() error {
+	var faults []error
+	for _, signal := range []string{"", "METRICS_", "TRACES_"} {
+		name := "OTEL_EXPORTER_OTLP_" + signal + "ENDPOINT"
+		value := os.Getenv(name)
+		if value == "" {
+			continue
+		}
+		u, err := url.Parse(value)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			faults = append(faults, fmt.Errorf("%s=%q is no URL like http://collector:4318", name, value))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // chosen names the variables that say how a signal is exported, and what they

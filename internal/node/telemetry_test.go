@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -209,6 +210,29 @@ func TestUnknownExporterIsAFault(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAnEndpointThatIsNoURLIsAFault(t *testing.T) {
+	for _, value := range []string{"collector:4317", "collector", "grpc://collector:4317", "http://", "http://[::1"} {
+		for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"} {
+			t.Run(name+"="+value, func(t *testing.T) {
+				clearEnv(t)
+				t.Setenv(name, value)
+				s := start(t, quietFlags(), func(context.Context, *Process) error { return nil })
+				s.exits(ExitUsage)
+				if want, got := fmt.Sprintf("monarch: %s=%q is no URL like http://collector:4318\n", name, value), s.stderr.String(); got != want {
+					t.Errorf("want %q, got %q", want, got)
+				}
+			})
+		}
+	}
+	t.Run("of what is disabled", func(t *testing.T) {
+		clearEnv(t)
+		t.Setenv("OTEL_SDK_DISABLED", "true")
+		t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317")
+		s := start(t, quietFlags(), func(context.Context, *Process) error { return nil })
+		s.exits(ExitOK)
+	})
 }
 
 func TestExportErrorsAreLoggedSparingly(t *testing.T) {
