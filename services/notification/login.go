@@ -2,6 +2,7 @@ package notification
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -188,7 +189,7 @@ func (s *session) open(ctx context.Context) error {
 	// its lists is found by the audit behind the login.
 	s.svc.auditor.first(s)
 	s.record = &clusterv1.Session{
-		Id:      newSessionID(),
+		Id:      rand.Text(),
 		Email:   s.email.String(),
 		Dialect: s.dialect.String(),
 	}

@@ -11,8 +11,6 @@ package notification
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -384,13 +382,6 @@ func (s *Service) forgetThoseOf(node string, emails []string) {
 			s.log.Debug("forgot session of a dead node", "email", email, "dead", node)
 		}
 	})
-}
-
-// newSessionID returns 128 random bits in hexadecimal.
-func newSessionID() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails: it would have ended the program
-	return hex.EncodeToString(b[:])
 }
 
 // Settle returns when all notification and switchboard nodes have handled what

@@ -3,7 +3,6 @@ package switchboard
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"time"
@@ -168,7 +167,7 @@ func (r *room) invite(callee msnp.Email) (*invitation, error) {
 	case len(r.members)+len(r.invited) >= r.svc.cfg.MaxMembers:
 		return nil, msnp.CodeSessionFull
 	}
-	inv := &invitation{callee: callee, cookie: newCookie(), answered: make(chan struct{})}
+	inv := &invitation{callee: callee, cookie: rand.Text(), answered: make(chan struct{})}
 	r.invited[callee] = inv
 	return inv, nil
 }
@@ -261,13 +260,6 @@ func (s *Service) traced(ctx context.Context, r *clusterv1.Ring) *clusterv1.Mess
 		m.Traceparent = carrier["traceparent"]
 	}
 	return m
-}
-
-// newCookie returns 128 random bits in hexadecimal.
-func newCookie() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails: it would have ended the program
-	return hex.EncodeToString(b[:])
 }
 
 // Five calls that failed within a minute are allowed. The documents have the
