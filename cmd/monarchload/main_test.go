@@ -247,7 +247,7 @@ func testTargetsAndErrors(t *testing.T, dispatch, file string) {
 		out        string // in one of the outputs
 	}{
 		{"presence --under-way 2 --max-p99 1h --min-rate 0.001" + few, file, exitDone, "target             min_rate met"},
-		{"presence --under-way 2 --max-p99 1ns" + few, file, exitFault, "target             max_p99 missed"},
+		{"presence --under-way 2 --max-p99 1us" + few, file, exitFault, "target             max_p99 missed: wanted 1µs, seen "},
 		{"presence --rate 500 --report " + report + few, file, exitDone, "3 clients"},
 		{"idle --duration 10ms --measure 1073741824", file, exitFault, "measure process 1073741824: "},
 		{"idle --clients 4", file, exitUsage, "clients: 4 of 3 accounts (monarchload --help shows what there is)\n"},

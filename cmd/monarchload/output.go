@@ -110,7 +110,11 @@ func printResult(w io.Writer, r *load.Result) error {
 		if t.Met {
 			met = "met"
 		}
-		row("target", "%s %s: wanted %g, seen %g", t.Name, met, t.Wanted, t.Seen)
+		in := func(v float64) string { return fmt.Sprintf("%.6g", v) }
+		if t.Seconds() {
+			in = short
+		}
+		row("target", "%s %s: wanted %s, seen %s", t.Name, met, in(t.Wanted), in(t.Seen))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

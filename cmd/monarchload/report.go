@@ -235,7 +235,7 @@ var page = template.Must(template.New("report").Parse(`<!doctype html>
   --c1: #2a6fc9; --c2: #1a8a5a; --c3: #c2620a; --c4: #8a4bb0; }
 @media (prefers-color-scheme: dark) { :root { --ground: #1a1a19; --ink: #ededea; --faint: #a09f99; --line: #383835;
   --c1: #6ba6f2; --c2: #4fc08d; --c3: #f0a050; --c4: #c493e6; } }
-body { margin: 2rem auto; max-width: 46rem; padding: 0 1rem; background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.05rem; margin: 2rem 0 0; }
 p { margin: 0; color: var(--faint); }
 pre { overflow-x: auto; font-size: 13px; line-height: 1.5; }
@@ -249,7 +249,7 @@ svg line { stroke: var(--line); } svg polyline { fill: none; stroke-width: 1.8; 
 {{range .Plots}}<h2>{{.Title}}</h2>
 <p>{{.Unit}}</p>
 <p class="key">{{range .Curves}}<span><i style="background: var(--c{{.Number}})"></i>{{.Name}}</span>{{end}}</p>
-<svg viewBox="0 0 700 255" role="img" aria-label="{{.Title}}">
+<svg viewBox="0 0 715 255" role="img" aria-label="{{.Title}}">
 {{range .Y}}<line x1="70" x2="690" y1="{{.At}}" y2="{{.At}}"/><text x="64" y="{{.At}}" dy="4" text-anchor="end">{{.Text}}</text>
 {{end}}{{range .X}}<text x="{{.At}}" y="248" text-anchor="middle">{{.Text}}</text>
 {{end}}{{range .Curves}}<polyline style="stroke: var(--c{{.Number}})" points="{{.Points}}"/>

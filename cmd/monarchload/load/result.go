@@ -249,6 +249,9 @@ type Target struct {
 	Met    bool    `json:"met"`
 }
 
+// Seconds says whether it is a time.
+func (t Target) Seconds() bool { return t.Name != "min_rate" && t.Name != "max_errors" }
+
 // judge compares. A latency is no good where nothing was done.
 func (t Targets) judge(r *Result) []Target {
 	all := []Target{}
