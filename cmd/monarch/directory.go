@@ -122,5 +122,9 @@ func serveGRPC(ctx context.Context, server *grpc.Server, listener net.Listener) 
 	cut := time.AfterFunc(callsUnderWay, server.Stop)
 	server.GracefulStop()
 	cut.Stop()
-	return <-served
+	// Whoever was stopped before it began to serve says so.
+	if err := <-served; !errors.Is(err, grpc.ErrServerStopped) {
+		return err
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package allinone
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -116,7 +117,10 @@ func (n *Network) startDirectory(ctx context.Context, database string) (*directo
 	go func() { served <- g.Serve(listener) }()
 	n.onClose(func() error {
 		g.Stop()
-		return <-served
+		if err := <-served; !errors.Is(err, grpc.ErrServerStopped) { // by which it says that it had not begun
+			return err
+		}
+		return nil
 	})
 	conn, err := rpc.Dial("passthrough:///directory", rpc.DialOptions{
 		Dialer: func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) },
