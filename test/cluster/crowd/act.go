@@ -32,7 +32,7 @@ func (m *member) act(ctx context.Context, l *line) error {
 		m.note("> OUT")
 		l.leaving.Store(true)
 		if err := l.Send("OUT"); err != nil {
-			return err
+			return fmt.Errorf("OUT: %w: %w", errEnded, err)
 		}
 		select {
 		case <-l.ended:
