@@ -180,6 +180,22 @@ var redisTroubles = []trouble{
 		},
 	},
 	{
+		name:    "Redis is full for longer than a lease",
+		promise: "sessions stay, logins are refused meanwhile",
+		play: func(ctx context.Context, s *scene) (string, error) {
+			return s.sessionsStay(ctx, func() error {
+				// By default nothing is thrown out to make room: a command that may
+				// need some is refused, and what was written before can be read.
+				if _, err := s.Redis.Do(ctx, "CONFIG", "SET", "maxmemory", "1"); err != nil {
+					return err
+				}
+				pause(ctx, s.outage)
+				_, err := s.Redis.Do(ctx, "CONFIG", "SET", "maxmemory", "0")
+				return err
+			})
+		},
+	},
+	{
 		name:    "Redis throws the subscribers out, again and again",
 		promise: "what was lost is made up for, by differences only",
 		play: func(ctx context.Context, s *scene) (string, error) {
