@@ -33,6 +33,10 @@ import (
 //     died before its replica had the lease. So has one of which nothing is known
 //     but that records name it, or that something came from it: it may be the
 //     former id of such a node.
+//   - An id of which a node says that it was its own, and that sessions are still
+//     shown from there, is not gone: that node hears what is sent there, and
+//     claims these sessions again when Redis lets it. Behind that the id is
+//     missing from then on.
 //
 // So a dead node is gone for the others at the latest a lease and a reading after
 // its last beat, and one whose machine has lost its power or its network, whose
@@ -124,9 +128,13 @@ func (m *Member) bury(r *reading, in *inbox, old bool) {
 			u.known[n.Id] = acquaintance{node: n}
 		}
 	}
+	former := r.former()
 	for id, a := range u.known {
 		switch {
 		case r.byID[id] != nil:
+		case former[id]:
+			a.missing = r.started
+			u.known[id] = a
 		case old && !m.c.sharded && slices.Contains(r.deaf, id) && !r.rejoined(a.node):
 			m.gone(in, id)
 		case a.missing.IsZero():
@@ -164,17 +172,33 @@ func (r *reading) rejoined(was *clusterv1.Node) bool {
 	})
 }
 
+// former returns the ids from which a node that has another one says that its
+// sessions are shown.
+func (r *reading) former() map[string]bool {
+	ids := make(map[string]bool)
+	for _, n := range r.nodes {
+		for _, id := range n.GetFormer() {
+			ids[id] = true
+		}
+	}
+	return ids
+}
+
 // pickUnswept hands dead ids to the sweeper. They are given a lease more: an id
 // stands in the list from before its first lease. After that each node waits a
 // while of its own, so that mostly one of them does the work.
 func (m *Member) pickUnswept(r *reading, old bool) {
 	u := &m.undertaker
+	former := r.former()
 	for id := range u.unswept {
-		if !slices.Contains(r.absent, id) {
+		if former[id] || !slices.Contains(r.absent, id) {
 			delete(u.unswept, id)
 		}
 	}
 	for _, id := range r.absent {
+		if former[id] {
+			continue
+		}
 		since, ok := u.unswept[id]
 		if !ok {
 			u.unswept[id] = r.started

@@ -15,7 +15,8 @@ import (
 // long as it says. A reading is the ids whose lease stands, "!" for one that
 // failed; "-a" is an id without a lease whose inbox nobody hears, and "sent" one
 // that was never read, and is sent to when the step begins. Ids that
-// differ in nothing but ticks are those that one process had.
+// differ in nothing but ticks are those that one process had; "a'<a" says that
+// it has sessions of its former id "a".
 func TestBurial(t *testing.T) {
 	type step struct {
 		seconds int
@@ -67,6 +68,21 @@ func TestBurial(t *testing.T) {
 			name:  "a lease that is lost, and its node's next one soon after",
 			steps: []step{{20, []string{"self", "a"}}, {6, []string{"self", "a'"}}, {20, []string{"self"}}},
 			want:  []string{"26 a", "29 a'"},
+		},
+		{
+			name:  "a lease that is lost, and its node has not claimed all sessions under another id yet",
+			steps: []step{{20, []string{"self", "a", "b"}}, {40, []string{"self", "a'<a", "b"}}, {20, []string{"self", "a'", "b"}}},
+			want:  []string{"69 a"}, // said last at 59
+		},
+		{
+			name:  "the same, and nobody hears the former id",
+			steps: []step{{20, []string{"self", "a", "b"}}, {40, []string{"self", "a'<a", "b", "-a"}}, {20, []string{"self", "a'", "b"}}},
+			want:  []string{"69 a"},
+		},
+		{
+			name:  "the same, and then the node dies",
+			steps: []step{{20, []string{"self", "a", "b"}}, {40, []string{"self", "a'<a", "b"}}, {20, []string{"self", "b"}}},
+			want:  []string{"62 a", "63 a'"},
 		},
 		{
 			name:  "within a lease after the own join",
@@ -132,7 +148,11 @@ func TestBurial(t *testing.T) {
 								if id == "self" {
 									id = n.ID()
 								}
+								id, former, has := strings.Cut(id, "<")
 								node := nodeOf(id, 0, 1)
+								if has {
+									node.Former = []string{former}
+								}
 								node.Addresses = []*clusterv1.Address{{Address: strings.TrimRight(id, "'")}}
 								nodes = append(nodes, node)
 							}
@@ -156,7 +176,7 @@ func TestBurial(t *testing.T) {
 }
 
 // Dead ids are swept a lease after they were first found, in the first half of
-// another lease.
+// another lease, and those never from which sessions are shown.
 func TestWhoIsSwept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, err := Open("redis://unused", Options{})
@@ -168,9 +188,12 @@ func TestWhoIsSwept(t *testing.T) {
 		m.sweeps = make(chan string, 100)
 		begun := time.Now()
 		for second := range 40 {
-			r := readingOf(time.Now(), nodeOf(m.ID(), 0, 1))
+			other := nodeOf("other", 0, 1)
+			other.Former = []string{"former"}
+			r := readingOf(time.Now(), nodeOf(m.ID(), 0, 1), other)
+			r.absent = []string{"former"}
 			if second >= 20 {
-				r.absent = []string{"dead"}
+				r.absent = append(r.absent, "dead")
 			}
 			if second%8 == 0 {
 				r.absent = append(r.absent, "joining") // has no lease for a moment

@@ -96,7 +96,17 @@ func (m *Member) record(id string) ([]byte, error) {
 	if id == m.ID() { // under a new one the numbers begin anew
 		n.Sent = m.out.settled()
 	}
+	if m.unclaimed() {
+		n.Former = m.formerOf(id)
+	}
 	return proto.Marshal(n)
+}
+
+// formerOf returns the ids that the node had before id.
+func (m *Member) formerOf(id string) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(m.own), func(own string) bool { return own == id })
 }
 
 // join writes the lease of a new id. The id enters the list of nodes first: an
@@ -220,21 +230,28 @@ func (m *Member) keep(ctx, life context.Context) {
 }
 
 // rejoin gives the node a new id: it hears the new inbox before anybody can
-// learn of it, and the old one for a lease more, for those who have not.
+// learn of it, and the old one for a lease more, for those who have not, and
+// for as long as there are sessions that may be shown from there.
 func (m *Member) rejoin(ctx, life context.Context) {
 	old, id := m.inbox(), newID()
 	if !m.enterCluster(ctx, life, id) {
 		return
 	}
-	m.background.Go(func() {
-		select {
-		case <-time.After(m.timing.Lease):
-		case <-life.Done():
-		}
-		old.close()
-	})
 	m.log.Info("joined again", "node", id)
 	m.resync(ctx, ResyncLease, "")
+	m.background.Go(func() {
+		defer old.close()
+		for wait := m.timing.Lease; ; wait = m.timing.Beat {
+			select {
+			case <-time.After(wait):
+			case <-life.Done():
+				return
+			}
+			if !m.unclaimed() {
+				return
+			}
+		}
+	})
 }
 
 // enterCluster subscribes and joins under an id, however long that takes. It

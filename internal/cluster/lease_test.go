@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -361,6 +362,36 @@ func TestOldInboxIsHeardForALease(t *testing.T) {
 		}
 		if got := b.noted("resync"); len(got) != 0 {
 			t.Errorf("resync of one who lost nothing: %v", got)
+		}
+	})
+}
+
+// From a former id sessions are shown until they are claimed again, however long
+// that takes: it is heard, and not gone.
+func TestAFormerIDIsNotGoneBeforeAllIsClaimed(t *testing.T) {
+	suite(t, func(t *testing.T, e *engine) {
+		var unclaimed atomic.Bool
+		a, b := e.start(t, func(cfg *MemberConfig) { cfg.Unclaimed = unclaimed.Load }), e.start(t)
+		meet(t, a, b)
+		old := a.ID()
+		unclaimed.Store(true)
+		if err := b.client.rdb.Del(t.Context(), b.client.keys.node(old)).Err(); err != nil {
+			t.Fatal(err)
+		}
+		a.await(t, "resync", 1)
+		time.Sleep(5 * e.timing.Lease / 2)
+		if got := b.noted("gone"); len(got) != 0 {
+			t.Errorf("gone: %v", got)
+		}
+		b.Send(old, notice("to the old id"))
+		a.await(t, "deliver", 1)
+		unclaimed.Store(false)
+		if got := b.await(t, "gone", 1); got[0].peer != old {
+			t.Errorf("gone: %v, want %s", got, old)
+		}
+		b.Send(old, notice("too late"))
+		if got := b.await(t, "undelivered", 1); got[0].text != "too late" {
+			t.Errorf("undelivered: %v", got)
 		}
 	})
 }

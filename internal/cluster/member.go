@@ -35,6 +35,11 @@ type MemberConfig struct {
 	// claim one; nil where there are no sessions. It is called now and then for
 	// those who are written down here, and must not block.
 	Has func(email string) bool
+	// Unclaimed reports whether there are sessions that have not been claimed
+	// again since the last Resync(ResyncLease); nil where there are no sessions.
+	// Until it says no, others do not take what is shown from the node's former
+	// ids for over. It is called at each beat and must not block.
+	Unclaimed func() bool
 	// Log takes lease changes and faults; nil discards them.
 	Log *slog.Logger
 	// Meter takes the metrics of lease and inbox; nil discards them.
@@ -82,15 +87,16 @@ const (
 // others, its inbox and its claims on sessions. All methods but Run may be
 // called from any goroutine, before, during and after Run.
 type Member struct {
-	c       *Client
-	handler Handler
-	node    *clusterv1.Node // as configured
-	timing  Timing
-	load    func() int
-	has     func(email string) bool
-	log     *slog.Logger
-	metrics metrics
-	view    *View
+	c         *Client
+	handler   Handler
+	node      *clusterv1.Node // as configured
+	timing    Timing
+	load      func() int
+	has       func(email string) bool
+	unclaimed func() bool // MemberConfig.Unclaimed, or says no
+	log       *slog.Logger
+	metrics   metrics
+	view      *View
 
 	out        *outbox // to other nodes
 	local      *outbox // to this one
@@ -131,16 +137,17 @@ func (c *Client) Member(cfg MemberConfig, h Handler) *Member {
 	timing := cfg.Timing.WithDefaults()
 	id := newID()
 	m := &Member{
-		c:       c,
-		handler: h,
-		node:    &clusterv1.Node{},
-		timing:  timing,
-		load:    cfg.Load,
-		has:     cfg.Has,
-		log:     cfg.Log,
-		view:    c.Watch(timing, cfg.Log),
-		out:     newOutbox(id, cfg.QueueBytes, timing.Lease),
-		local:   newOutbox(id, cfg.QueueBytes, timing.Lease),
+		c:         c,
+		handler:   h,
+		node:      &clusterv1.Node{},
+		timing:    timing,
+		load:      cfg.Load,
+		has:       cfg.Has,
+		unclaimed: cfg.Unclaimed,
+		log:       cfg.Log,
+		view:      c.Watch(timing, cfg.Log),
+		out:       newOutbox(id, cfg.QueueBytes, timing.Lease),
+		local:     newOutbox(id, cfg.QueueBytes, timing.Lease),
 		undertaker: undertaker{
 			known:   make(map[string]acquaintance),
 			unswept: make(map[string]time.Time),
@@ -152,6 +159,9 @@ func (c *Client) Member(cfg MemberConfig, h Handler) *Member {
 		id:      id,
 		own:     []string{id},
 		changed: make(chan struct{}),
+	}
+	if m.unclaimed == nil {
+		m.unclaimed = func() bool { return false }
 	}
 	if cfg.Node != nil {
 		m.node = proto.CloneOf(cfg.Node)

@@ -31,6 +31,9 @@ type auditor struct {
 	// a second only those at its front are looked at.
 	queue auditQueue
 	place map[*session]*auditDue
+	// unclaimed is how many of them have not been claimed again since the node
+	// has another id.
+	unclaimed int
 }
 
 // auditDue says when a session's next audit is.
@@ -38,6 +41,8 @@ type auditDue struct {
 	session *session
 	at      time.Time
 	index   int // in the queue
+	// unclaimed says that the record may name a former id of the node.
+	unclaimed bool
 }
 
 // auditQueue is a heap: the session that is due first is at the front.
@@ -106,17 +111,50 @@ func (a *auditor) forget(s *session) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if d := a.place[s]; d != nil {
+		a.settle(d)
 		heap.Remove(&a.queue, d.index)
 		delete(a.place, s)
 	}
 }
 
-// all has every session audited, spread over the resync time.
-func (a *auditor) all() {
+// settle takes a session out of those that are to be claimed again, for whoever
+// holds mu.
+func (a *auditor) settle(d *auditDue) {
+	if d.unclaimed {
+		d.unclaimed = false
+		a.unclaimed--
+	}
+}
+
+// claimed notes that the record of a session names a node.
+func (a *auditor) claimed(s *session, node string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	// The node has its new id ahead of the call of all. So if node is the present
+	// one under mu, no claim was asked for since that this one is not.
+	if d := a.place[s]; d != nil && node == a.svc.member.ID() {
+		a.settle(d)
+	}
+}
+
+// unsettled reports whether sessions have still to be claimed again.
+func (a *auditor) unsettled() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.unclaimed > 0
+}
+
+// all has every session audited, spread over the resync time. Where the node has
+// another id, each is to be claimed again.
+func (a *auditor) all(otherID bool) {
 	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, d := range a.queue {
+		if otherID && !d.unclaimed {
+			d.unclaimed = true
+			a.unclaimed++
+		}
 		t := now.Add(time.Duration(rand.Int64N(int64(a.svc.cfg.ResyncTime))))
 		if t.Before(d.at) {
 			d.at = t
@@ -240,6 +278,7 @@ func (s *session) reclaim(ctx context.Context) bool {
 		s.svc.auditor.again(s, time.Now().Add(wait))
 		return false
 	}
+	s.svc.auditor.claimed(s, s.record.GetNode())
 	if changed {
 		s.Log().Info("session claimed anew", "epoch", s.record.GetEpoch(), "node", s.record.GetNode())
 	}

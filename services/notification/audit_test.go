@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/monarch-msn/monarch/internal/cluster"
 	"github.com/monarch-msn/monarch/msnp"
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
 	directoryv1 "github.com/monarch-msn/monarch/proto/directory/v1"
@@ -86,7 +87,7 @@ func TestAResyncBringsAllForwardAndNobodyBack(t *testing.T) {
 	for range 3 * auditBatch {
 		a.again(new(session), now.Add(time.Hour))
 	}
-	a.all()
+	a.all(false)
 	if at, _ := a.due(soon); !at.Equal(now.Add(-time.Minute)) {
 		t.Errorf("who was due already is due in %s", at.Sub(now))
 	}
@@ -102,6 +103,43 @@ func TestAResyncBringsAllForwardAndNobodyBack(t *testing.T) {
 		}
 		taken += len(got)
 	}
+}
+
+// Which sessions have to be claimed again when the node has another id.
+func TestSessionsAreUnsettledUntilTheyAreClaimed(t *testing.T) {
+	client, err := cluster.Open("redis://unused", cluster.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	a := testAuditor()
+	a.svc.member = client.Member(cluster.MemberConfig{}, nil)
+	id := a.svc.member.ID()
+	sessions := []*session{new(session), new(session), new(session)}
+	for _, s := range sessions {
+		a.first(s)
+	}
+	check := func(when string, want bool) {
+		t.Helper()
+		if a.unsettled() != want {
+			t.Errorf("%s: want unsettled %v", when, want)
+		}
+	}
+	a.all(false)
+	check("a resync under the same id", false)
+	a.all(true)
+	a.all(true) // another id, before the first one has all sessions
+	a.claimed(sessions[0], id)
+	a.claimed(sessions[0], id)
+	a.claimed(sessions[1], "a former id")
+	check("one is claimed, one under a former id", true)
+	a.claimed(sessions[1], id)
+	a.claimed(new(session), id) // that has ended
+	check("two are claimed", true)
+	a.forget(sessions[2])
+	check("the third has ended", false)
+	a.first(sessions[2])
+	check("and somebody has come", false)
 }
 
 // The queue against a plain map, through a long life at random.

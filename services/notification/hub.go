@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/monarch-msn/monarch/internal/cluster"
 	"github.com/monarch-msn/monarch/internal/front"
 	"github.com/monarch-msn/monarch/msnp"
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
@@ -296,7 +297,7 @@ func (h *hub) isGone(node nodeID) bool {
 // cluster.Handler.
 func (h *hub) Resync(reason, peer string) {
 	h.svc.log.Info("resync", "reason", reason, "peer", peer)
-	h.svc.auditor.all()
+	h.svc.auditor.all(reason == cluster.ResyncLease)
 }
 
 // displace closes the session that a newer one took over from.

@@ -200,6 +200,7 @@ func (s *session) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("claim session: %w", err)
 	}
+	s.svc.auditor.claimed(s, s.record.GetNode())
 	answer, err := s.svc.directory.Snapshot(ctx, &directoryv1.SnapshotRequest{Email: s.email.String()})
 	if err != nil {
 		return fmt.Errorf("read lists: %w", err)

@@ -233,7 +233,7 @@ func New(cfg Config, deps Deps, listeners ...front.Listener) (*Service, error) {
 		node.Addresses = append(node.Addresses, &clusterv1.Address{Listener: l.Name, Address: l.Advertise})
 	}
 	s.member = deps.Cluster.Member(cluster.MemberConfig{
-		Node: node, Timing: deps.Timing, Load: s.admission.load, Has: s.hub.hasUser, Log: deps.Log, Meter: deps.Meter,
+		Node: node, Timing: deps.Timing, Load: s.admission.load, Has: s.hub.hasUser, Unclaimed: s.auditor.unsettled, Log: deps.Log, Meter: deps.Meter,
 	}, s.hub)
 	s.drain = s.member.Drain(s.shed)
 	return s, nil

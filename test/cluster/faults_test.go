@@ -180,10 +180,15 @@ var redisTroubles = []trouble{
 		},
 	},
 	{
-		name:    "Redis is full for longer than a lease",
+		name:    "Redis loses all leases, and is full then for longer than a lease",
 		promise: "sessions stay, logins are refused meanwhile",
 		play: func(ctx context.Context, s *scene) (string, error) {
 			return s.sessionsStay(ctx, func() error {
+				if _, err := s.Redis.Do(ctx, "EVAL", "return redis.call('DEL', unpack(redis.call('KEYS', 'monarch:node:*')))", 0); err != nil {
+					return err
+				}
+				// The nodes join anew, and are about to claim their sessions again.
+				pause(ctx, 2*time.Second)
 				// By default nothing is thrown out to make room: a command that may
 				// need some is refused, and what was written before can be read.
 				if _, err := s.Redis.Do(ctx, "CONFIG", "SET", "maxmemory", "1"); err != nil {

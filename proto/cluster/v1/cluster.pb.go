@@ -308,7 +308,11 @@ type Node struct {
 	// When the process started, milliseconds since 1970.
 	Started int64 `protobuf:"varint,9,opt,name=started,proto3" json:"started,omitempty"`
 	// Release of the software, for the operator.
-	Version       string `protobuf:"bytes,10,opt,name=version,proto3" json:"version,omitempty"`
+	Version string `protobuf:"bytes,10,opt,name=version,proto3" json:"version,omitempty"`
+	// Ids that the process had before, while it has sessions that it has not
+	// claimed again under its present one: they may be shown from there, and are
+	// not over.
+	Former        []string `protobuf:"bytes,11,rep,name=former,proto3" json:"former,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -411,6 +415,13 @@ func (x *Node) GetVersion() string {
 		return x.Version
 	}
 	return ""
+}
+
+func (x *Node) GetFormer() []string {
+	if x != nil {
+		return x.Former
+	}
+	return nil
 }
 
 // Session is a place: where a user is logged in. It says nothing of status.
@@ -1763,7 +1774,7 @@ const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x18cluster/v1/cluster.proto\x12\x12monarch.cluster.v1\"?\n" +
 	"\aAddress\x12\x1a\n" +
 	"\blistener\x18\x01 \x01(\tR\blistener\x12\x18\n" +
-	"\aaddress\x18\x02 \x01(\tR\aaddress\"\xa3\x03\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\"\xbb\x03\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
 	"\x04role\x18\x02 \x01(\x0e2\x18.monarch.cluster.v1.RoleR\x04role\x129\n" +
@@ -1775,7 +1786,8 @@ const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x04sent\x18\b \x03(\v2\".monarch.cluster.v1.Node.SentEntryR\x04sent\x12\x18\n" +
 	"\astarted\x18\t \x01(\x03R\astarted\x12\x18\n" +
 	"\aversion\x18\n" +
-	" \x01(\tR\aversion\x1a7\n" +
+	" \x01(\tR\aversion\x12\x16\n" +
+	"\x06former\x18\v \x03(\tR\x06former\x1a7\n" +
 	"\tSentEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"s\n" +
