@@ -128,11 +128,10 @@ func (m *Member) bury(r *reading, in *inbox, old bool) {
 			u.known[n.Id] = acquaintance{node: n}
 		}
 	}
-	former := r.former()
 	for id, a := range u.known {
 		switch {
 		case r.byID[id] != nil:
-		case former[id]:
+		case r.former(id):
 			a.missing = r.started
 			u.known[id] = a
 		case old && !m.c.sharded && slices.Contains(r.deaf, id) && !r.rejoined(a.node):
@@ -172,16 +171,10 @@ func (r *reading) rejoined(was *clusterv1.Node) bool {
 	})
 }
 
-// former returns the ids from which a node that has another one says that its
-// sessions are shown.
-func (r *reading) former() map[string]bool {
-	ids := make(map[string]bool)
-	for _, n := range r.nodes {
-		for _, id := range n.GetFormer() {
-			ids[id] = true
-		}
-	}
-	return ids
+// former reports whether a node says that id was its own, and that sessions may
+// still be shown from there.
+func (r *reading) former(id string) bool {
+	return slices.ContainsFunc(r.nodes, func(n *clusterv1.Node) bool { return slices.Contains(n.GetFormer(), id) })
 }
 
 // pickUnswept hands dead ids to the sweeper. They are given a lease more: an id
@@ -189,14 +182,13 @@ func (r *reading) former() map[string]bool {
 // while of its own, so that mostly one of them does the work.
 func (m *Member) pickUnswept(r *reading, old bool) {
 	u := &m.undertaker
-	former := r.former()
 	for id := range u.unswept {
-		if former[id] || !slices.Contains(r.absent, id) {
+		if r.former(id) || !slices.Contains(r.absent, id) {
 			delete(u.unswept, id)
 		}
 	}
 	for _, id := range r.absent {
-		if former[id] {
+		if r.former(id) {
 			continue
 		}
 		since, ok := u.unswept[id]

@@ -60,6 +60,16 @@ func (m *Member) Lapsed() bool {
 	return time.Until(m.until) <= 0
 }
 
+// Settled reports whether the node's lease has stood for as long as a lease is, as
+// far as the node knows itself. Before that, what Redis does not have says little:
+// it may have been emptied, and others join anew as well and claim their sessions
+// again. It asks nobody.
+func (m *Member) Settled() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return time.Until(m.until) > 0 && time.Since(m.joined) >= m.timing.Lease
+}
+
 // stand notes that the lease of id was written by a command begun at a moment.
 func (m *Member) stand(id string, begun time.Time) {
 	m.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	clusterv1 "github.com/monarch-msn/monarch/proto/cluster/v1"
@@ -363,6 +364,33 @@ func TestOldInboxIsHeardForALease(t *testing.T) {
 		if got := b.noted("resync"); len(got) != 0 {
 			t.Errorf("resync of one who lost nothing: %v", got)
 		}
+	})
+}
+
+func TestANodeIsSettledWithALeaseBehindIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		t.Cleanup(func() { time.Sleep(2 * time.Second) }) // see suite
+		e := embedded(t)
+		a := e.start(t)
+		check := func(when string, want bool) {
+			t.Helper()
+			if a.Settled() != want {
+				t.Errorf("%s: settled %v, want %v", when, !want, want)
+			}
+		}
+		check("just joined", false)
+		time.Sleep(e.timing.Lease)
+		check("a lease later", true)
+		a.wire.cut()
+		time.Sleep(e.timing.Lease)
+		check("cut off for a lease", false)
+		a.wire.mend()
+		a.until(t, "the node to join anew", func() bool {
+			return slices.Contains(a.noted("resync"), event{"resync", "", ResyncLease})
+		})
+		check("just joined anew", false)
+		time.Sleep(e.timing.Lease)
+		check("a lease after that", true)
 	})
 }
 

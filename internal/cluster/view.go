@@ -209,6 +209,10 @@ func (v *View) Nodes() []*clusterv1.Node { return slices.Clone(v.last.Load().nod
 // Node returns one of them by its id, or nil.
 func (v *View) Node(id string) *clusterv1.Node { return v.last.Load().byID[id] }
 
+// Former reports whether a node says that id was its own, and that it has still
+// to claim sessions again that may be shown from there.
+func (v *View) Former(id string) bool { return v.last.Load().former(id) }
+
 // Pick chooses a node of the role for one more client. It draws two serving
 // nodes that have room and takes the less loaded, counting its own recent
 // picks in; always taking the emptiest would send a whole login storm to one

@@ -60,10 +60,13 @@ func TestOnlyAPossibleTimeOfDeliveryIsRecorded(t *testing.T) {
 
 // Whether somebody is missed for a lease is measured, not read off a clock.
 func TestAStepOfTheTimeOfDayBuriesNobody(t *testing.T) {
+	w := newWorld(t)
+	member := w.node(Config{}, nil).member
+	w.until("the node to have a lease behind it", member.Settled)
 	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	svc := &Service{
 		started: time.Now(), now: func() time.Time { return day },
-		timing: cluster.Timing{Lease: time.Hour},
+		timing: cluster.Timing{Lease: time.Hour}, member: member,
 	}
 	svc.auditor = newAuditor(svc)
 	s := &session{svc: svc}

@@ -334,13 +334,17 @@ func (dead) Undelivered(string, *clusterv1.Message)              {}
 func (dead) Gone(string)                                         {}
 func (dead) Resync(string, string)                               {}
 
-func (w *world) dead() *dead {
+func (w *world) dead(change ...func(*cluster.MemberConfig)) *dead {
 	w.t.Helper()
 	d := new(dead)
-	d.Member = w.open().Member(cluster.MemberConfig{
+	cfg := cluster.MemberConfig{
 		// Of a role that is not asked whether it has settled.
 		Node: &clusterv1.Node{Role: clusterv1.Role_ROLE_OPERATOR}, Timing: timing,
-	}, d)
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	d.Member = w.open().Member(cfg, d)
 	d.stop = run(w.t, d.Run)
 	<-d.Ready()
 	return d

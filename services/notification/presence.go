@@ -161,7 +161,8 @@ func (s *session) lookup(ctx context.Context, contacts []*contact) (map[string]*
 
 // missed notes that a contact has no record. One that was online counts as gone
 // only if its record is still absent a lease later: Redis may have been emptied,
-// and the contact's node is about to write it again.
+// and the contact's node is about to write it again. Where that node says so, or
+// ours has itself joined anew or cannot write, the wait begins anew.
 func (s *session) missed(c *contact) {
 	if c.place == (place{}) && c.shown().offline() {
 		return
@@ -172,7 +173,13 @@ func (s *session) missed(c *contact) {
 		s.svc.auditor.again(s, time.Now().Add(s.svc.lease()))
 		return
 	}
-	if now-c.absentSince >= s.svc.lease() {
+	if now-c.absentSince < s.svc.lease() {
+		return
+	}
+	if m := s.svc.member; !m.Settled() || m.View().Former(c.place.node.String()) {
+		c.absentSince = now
+		s.svc.auditor.again(s, time.Now().Add(s.svc.lease()))
+	} else {
 		c.absentSince = 0
 		s.end(c, max(c.place.epoch, c.seen.epoch))
 	}
