@@ -98,11 +98,13 @@ test-kubernetes: ## Run the network in pods of a real Kubernetes of two nodes; d
 # other packages are looked at: they share generic functions, and the linker takes
 # one of the same for all.
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false
+# These wait most. They begin first, and all others fill the gaps.
+LONGEST := ./test/cluster ./test/script ./internal/cluster
 
 .PHONY: test
 test: check-charts ## Run all tests against real stores, with the race detector; nothing is skipped.
 	@$(GO) build -o bin/test/ ./test/stores ./test/summary
-	@bin/test/stores bin/test/summary $(RACE) -count=1 -parallel=4 -timeout=25m work
+	@bin/test/stores bin/test/summary $(RACE) -count=1 -parallel=4 -timeout=25m $(LONGEST) work
 
 # How long each of the two parts of "make soak" goes on, what repeats the choices
 # of another run, and where the report goes.
